@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The user-space interface of minivmm.
+ *
+ * Numbers, layouts and meanings equal those of KVM's API, of which this is a
+ * strict subset, so clients written for KVM run on /dev/minivmm unchanged.
+ * selftests/abi_layout.c holds every line of this file against <linux/kvm.h>.
+ * Documentation/abi.md says what each call does and which errors it returns.
+ */
+#ifndef _UAPI_LINUX_MINIVMM_H
+#define _UAPI_LINUX_MINIVMM_H
+
+#include <linux/types.h>
+#include <linux/ioctl.h>
+
+#define MINIVMM_API_VERSION	12
+
+/* ------------------------------------------------------------------------ */
+/* Guest memory                                                              */
+
+#define MINIVMM_MEM_LOG_DIRTY_PAGES	(1UL << 0)
+#define MINIVMM_MEM_READONLY		(1UL << 1)
+
+/* MINIVMM_SET_USER_MEMORY_REGION; memory_size == 0 deletes the slot. */
+struct minivmm_userspace_memory_region {
+	__u32 slot;
+	__u32 flags;
+	__u64 guest_phys_addr;	/* page aligned */
+	__u64 memory_size;	/* bytes, page aligned */
+	__u64 userspace_addr;	/* page aligned HVA */
+};
+
+/* MINIVMM_TRANSLATE */
+struct minivmm_translation {
+	/* in */
+	__u64 linear_address;
+
+	/* out */
+	__u64 physical_address;
+	__u8  valid;
+	__u8  writeable;
+	__u8  usermode;
+	__u8  pad[5];
+};
+
+/* ------------------------------------------------------------------------ */
+/* vCPU state                                                                */
+
+struct minivmm_regs {
+	__u64 rax, rbx, rcx, rdx;
+	__u64 rsi, rdi, rsp, rbp;
+	__u64 r8,  r9,  r10, r11;
+	__u64 r12, r13, r14, r15;
+	__u64 rip, rflags;
+};
+
+struct minivmm_segment {
+	__u64 base;
+	__u32 limit;		/* in bytes, whatever g says */
+	__u16 selector;
+	__u8  type;
+	__u8  present, dpl, db, s, l, g, avl;
+	__u8  unusable;
+	__u8  padding;
+};
+
+struct minivmm_dtable {
+	__u64 base;
+	__u16 limit;
+	__u16 padding[3];
+};
+
+#define MINIVMM_NR_INTERRUPTS	256
+
+struct minivmm_sregs {
+	struct minivmm_segment cs, ds, es, fs, gs, ss;
+	struct minivmm_segment tr, ldt;
+	struct minivmm_dtable gdt, idt;
+	__u64 cr0, cr2, cr3, cr4, cr8;
+	__u64 efer;
+	__u64 apic_base;
+	/* at most one bit: the interrupt that waits to be injected */
+	__u64 interrupt_bitmap[(MINIVMM_NR_INTERRUPTS + 63) / 64];
+};
+
+struct minivmm_fpu {
+	__u8  fpr[8][16];
+	__u16 fcw;
+	__u16 fsw;
+	__u8  ftwx;		/* the abridged tag word, as FXSAVE has it */
+	__u8  pad1;
+	__u16 last_opcode;
+	__u64 last_ip;
+	__u64 last_dp;
+	__u8  xmm[16][16];
+	__u32 mxcsr;
+	__u32 pad2;
+};
+
+/* The XSAVE area in the standard (not compacted) format. */
+struct minivmm_xsave {
+	__u32 region[1024];
+};
+
+#define MINIVMM_MAX_XCRS	16
+
+struct minivmm_xcr {
+	__u32 xcr;
+	__u32 reserved;
+	__u64 value;
+};
+
+struct minivmm_xcrs {
+	__u32 nr_xcrs;
+	__u32 flags;
+	struct minivmm_xcr xcrs[MINIVMM_MAX_XCRS];
+	__u64 padding[16];
+};
+
+struct minivmm_msr_entry {
+	__u32 index;
+	__u32 reserved;
+	__u64 data;
+};
+
+/* MINIVMM_GET_MSRS, MINIVMM_SET_MSRS: return how many were processed. */
+struct minivmm_msrs {
+	__u32 nmsrs;
+	__u32 pad;
+	struct minivmm_msr_entry entries[];
+};
+
+struct minivmm_msr_list {
+	__u32 nmsrs;
+	__u32 indices[];
+};
+
+#define MINIVMM_CPUID_FLAG_SIGNIFCANT_INDEX	(1 << 0)
+
+struct minivmm_cpuid_entry2 {
+	__u32 function;
+	__u32 index;
+	__u32 flags;
+	__u32 eax;
+	__u32 ebx;
+	__u32 ecx;
+	__u32 edx;
+	__u32 padding[3];
+};
+
+struct minivmm_cpuid2 {
+	__u32 nent;
+	__u32 padding;
+	struct minivmm_cpuid_entry2 entries[];
+};
+
+struct minivmm_debugregs {
+	__u64 db[4];
+	__u64 dr6;
+	__u64 dr7;
+	__u64 flags;
+	__u64 reserved[9];
+};
+
+#define MINIVMM_MP_STATE_RUNNABLE	0
+#define MINIVMM_MP_STATE_UNINITIALIZED	1
+#define MINIVMM_MP_STATE_INIT_RECEIVED	2
+#define MINIVMM_MP_STATE_HALTED		3
+#define MINIVMM_MP_STATE_SIPI_RECEIVED	4
+
+struct minivmm_mp_state {
+	__u32 mp_state;
+};
+
+/* ------------------------------------------------------------------------ */
+/* Events                                                                    */
+
+/* MINIVMM_INTERRUPT: queue one external interrupt (user-space chips). */
+struct minivmm_interrupt {
+	__u32 irq;
+};
+
+#define MINIVMM_VCPUEVENT_VALID_NMI_PENDING	0x00000001
+#define MINIVMM_VCPUEVENT_VALID_SIPI_VECTOR	0x00000002
+#define MINIVMM_VCPUEVENT_VALID_SHADOW		0x00000004
+#define MINIVMM_VCPUEVENT_VALID_SMM		0x00000008
+#define MINIVMM_VCPUEVENT_VALID_PAYLOAD		0x00000010
+#define MINIVMM_VCPUEVENT_VALID_TRIPLE_FAULT	0x00000020
+
+#define MINIVMM_X86_SHADOW_INT_MOV_SS		0x01
+#define MINIVMM_X86_SHADOW_INT_STI		0x02
+
+struct minivmm_vcpu_events {
+	struct {
+		__u8 injected;
+		__u8 nr;
+		__u8 has_error_code;
+		__u8 pending;
+		__u32 error_code;
+	} exception;
+	struct {
+		__u8 injected;
+		__u8 nr;
+		__u8 soft;
+		__u8 shadow;
+	} interrupt;
+	struct {
+		__u8 injected;
+		__u8 pending;
+		__u8 masked;
+		__u8 pad;
+	} nmi;
+	__u32 sipi_vector;
+	__u32 flags;
+	struct {
+		__u8 smm;
+		__u8 pending;
+		__u8 smm_inside_nmi;
+		__u8 latched_init;
+	} smi;
+	struct {
+		__u8 pending;
+	} triple_fault;
+	__u8 reserved[26];
+	__u8 exception_has_payload;
+	__u64 exception_payload;
+};
+
+/* MINIVMM_SET_SIGNAL_MASK: the mask that holds while MINIVMM_RUN runs. */
+struct minivmm_signal_mask {
+	__u32 len;		/* bytes in sigset: 8 */
+	__u8  sigset[];
+};
+
+/* ------------------------------------------------------------------------ */
+/* The run page: mmap offset 0 of a vCPU file descriptor                     */
+
+#define MINIVMM_EXIT_UNKNOWN		0
+#define MINIVMM_EXIT_IO			2
+#define MINIVMM_EXIT_HLT		5
+#define MINIVMM_EXIT_MMIO		6
+#define MINIVMM_EXIT_IRQ_WINDOW_OPEN	7
+#define MINIVMM_EXIT_SHUTDOWN		8
+#define MINIVMM_EXIT_FAIL_ENTRY		9
+#define MINIVMM_EXIT_INTR		10
+#define MINIVMM_EXIT_SET_TPR		11
+#define MINIVMM_EXIT_INTERNAL_ERROR	17
+
+#define MINIVMM_EXIT_IO_IN	0
+#define MINIVMM_EXIT_IO_OUT	1
+
+/* internal.suberror */
+#define MINIVMM_INTERNAL_ERROR_EMULATION		1
+#define MINIVMM_INTERNAL_ERROR_SIMUL_EX			2
+#define MINIVMM_INTERNAL_ERROR_DELIVERY_EV		3
+#define MINIVMM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON	4
+
+/* emulation_failure.flags */
+#define MINIVMM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES	(1ULL << 0)
+
+/* The page of the run mapping that io.data_offset points into. */
+#define MINIVMM_PIO_PAGE_OFFSET	1
+
+struct minivmm_run {
+	/* in */
+	__u8 request_interrupt_window;
+	__u8 immediate_exit;
+	__u8 padding1[6];
+
+	/* out */
+	__u32 exit_reason;
+	__u8 ready_for_interrupt_injection;
+	__u8 if_flag;
+	__u16 flags;
+
+	/* in before MINIVMM_RUN, out after it */
+	__u64 cr8;
+	__u64 apic_base;
+
+	union {
+		/* MINIVMM_EXIT_UNKNOWN */
+		struct {
+			__u64 hardware_exit_reason;
+		} hw;
+		/* MINIVMM_EXIT_FAIL_ENTRY */
+		struct {
+			__u64 hardware_entry_failure_reason;
+			__u32 cpu;
+		} fail_entry;
+		/* MINIVMM_EXIT_IO */
+		struct {
+			__u8 direction;
+			__u8 size;		/* bytes: 1, 2 or 4 */
+			__u16 port;
+			__u32 count;
+			__u64 data_offset;	/* from the run page's start */
+		} io;
+		/* MINIVMM_EXIT_MMIO */
+		struct {
+			__u64 phys_addr;
+			__u8  data[8];
+			__u32 len;
+			__u8  is_write;
+		} mmio;
+		/* MINIVMM_EXIT_INTERNAL_ERROR */
+		struct {
+			__u32 suberror;
+			__u32 ndata;
+			__u64 data[16];
+		} internal;
+		/* the same, for MINIVMM_INTERNAL_ERROR_EMULATION */
+		struct {
+			__u32 suberror;
+			__u32 ndata;
+			__u64 flags;
+			union {
+				struct {
+					__u8 insn_size;
+					__u8 insn_bytes[15];
+				};
+			};
+		} emulation_failure;
+		char padding[256];
+	};
+
+	/* which registers of s are shared with user space: none yet */
+	__u64 minivmm_valid_regs;
+	__u64 minivmm_dirty_regs;
+	union {
+		char padding[2048];
+	} s;
+};
+
+/* ------------------------------------------------------------------------ */
+/* MINIVMM_CHECK_EXTENSION                                                   */
+
+#define MINIVMM_CAP_HLT				1
+#define MINIVMM_CAP_USER_MEMORY			3
+#define MINIVMM_CAP_SET_TSS_ADDR		4
+#define MINIVMM_CAP_EXT_CPUID			7
+#define MINIVMM_CAP_NR_VCPUS			9
+#define MINIVMM_CAP_NR_MEMSLOTS			10
+#define MINIVMM_CAP_MP_STATE			14
+#define MINIVMM_CAP_SYNC_MMU			16
+#define MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS	21
+#define MINIVMM_CAP_USER_NMI			22
+#define MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS	30
+#define MINIVMM_CAP_SET_IDENTITY_MAP_ADDR	37
+#define MINIVMM_CAP_INTERNAL_ERROR_DATA		40
+#define MINIVMM_CAP_VCPU_EVENTS			41
+#define MINIVMM_CAP_INTR_SHADOW			49
+#define MINIVMM_CAP_DEBUGREGS			50
+#define MINIVMM_CAP_X86_ROBUST_SINGLESTEP	51
+#define MINIVMM_CAP_XSAVE			55
+#define MINIVMM_CAP_XCRS			56
+#define MINIVMM_CAP_MAX_VCPUS			66
+#define MINIVMM_CAP_READONLY_MEM		81
+#define MINIVMM_CAP_CHECK_EXTENSION_VM		105
+#define MINIVMM_CAP_MAX_VCPU_ID			128
+#define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
+
+/* ------------------------------------------------------------------------ */
+/* ioctls                                                                    */
+
+#define MINIVMMIO	0xAE
+
+/* on /dev/minivmm */
+#define MINIVMM_GET_API_VERSION		_IO(MINIVMMIO, 0x00)
+#define MINIVMM_CREATE_VM		_IO(MINIVMMIO, 0x01)
+#define MINIVMM_GET_MSR_INDEX_LIST	_IOWR(MINIVMMIO, 0x02, struct minivmm_msr_list)
+#define MINIVMM_CHECK_EXTENSION		_IO(MINIVMMIO, 0x03)
+#define MINIVMM_GET_VCPU_MMAP_SIZE	_IO(MINIVMMIO, 0x04)
+#define MINIVMM_GET_SUPPORTED_CPUID	_IOWR(MINIVMMIO, 0x05, struct minivmm_cpuid2)
+
+/* on a VM; MINIVMM_CHECK_EXTENSION too */
+#define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
+#define MINIVMM_SET_USER_MEMORY_REGION \
+	_IOW(MINIVMMIO, 0x46, struct minivmm_userspace_memory_region)
+#define MINIVMM_SET_TSS_ADDR		_IO(MINIVMMIO, 0x47)
+#define MINIVMM_SET_IDENTITY_MAP_ADDR	_IOW(MINIVMMIO, 0x48, __u64)
+
+/* on a vCPU */
+#define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
+#define MINIVMM_GET_REGS		_IOR(MINIVMMIO, 0x81, struct minivmm_regs)
+#define MINIVMM_SET_REGS		_IOW(MINIVMMIO, 0x82, struct minivmm_regs)
+#define MINIVMM_GET_SREGS		_IOR(MINIVMMIO, 0x83, struct minivmm_sregs)
+#define MINIVMM_SET_SREGS		_IOW(MINIVMMIO, 0x84, struct minivmm_sregs)
+#define MINIVMM_TRANSLATE		_IOWR(MINIVMMIO, 0x85, struct minivmm_translation)
+#define MINIVMM_INTERRUPT		_IOW(MINIVMMIO, 0x86, struct minivmm_interrupt)
+#define MINIVMM_GET_MSRS		_IOWR(MINIVMMIO, 0x88, struct minivmm_msrs)
+#define MINIVMM_SET_MSRS		_IOW(MINIVMMIO, 0x89, struct minivmm_msrs)
+#define MINIVMM_SET_SIGNAL_MASK		_IOW(MINIVMMIO, 0x8b, struct minivmm_signal_mask)
+#define MINIVMM_GET_FPU			_IOR(MINIVMMIO, 0x8c, struct minivmm_fpu)
+#define MINIVMM_SET_FPU			_IOW(MINIVMMIO, 0x8d, struct minivmm_fpu)
+#define MINIVMM_SET_CPUID2		_IOW(MINIVMMIO, 0x90, struct minivmm_cpuid2)
+#define MINIVMM_GET_CPUID2		_IOWR(MINIVMMIO, 0x91, struct minivmm_cpuid2)
+#define MINIVMM_GET_MP_STATE		_IOR(MINIVMMIO, 0x98, struct minivmm_mp_state)
+#define MINIVMM_SET_MP_STATE		_IOW(MINIVMMIO, 0x99, struct minivmm_mp_state)
+#define MINIVMM_NMI			_IO(MINIVMMIO, 0x9a)
+#define MINIVMM_GET_VCPU_EVENTS		_IOR(MINIVMMIO, 0x9f, struct minivmm_vcpu_events)
+#define MINIVMM_SET_VCPU_EVENTS		_IOW(MINIVMMIO, 0xa0, struct minivmm_vcpu_events)
+#define MINIVMM_GET_DEBUGREGS		_IOR(MINIVMMIO, 0xa1, struct minivmm_debugregs)
+#define MINIVMM_SET_DEBUGREGS		_IOW(MINIVMMIO, 0xa2, struct minivmm_debugregs)
+#define MINIVMM_GET_XSAVE		_IOR(MINIVMMIO, 0xa4, struct minivmm_xsave)
+#define MINIVMM_SET_XSAVE		_IOW(MINIVMMIO, 0xa5, struct minivmm_xsave)
+#define MINIVMM_GET_XCRS		_IOR(MINIVMMIO, 0xa6, struct minivmm_xcrs)
+#define MINIVMM_SET_XCRS		_IOW(MINIVMMIO, 0xa7, struct minivmm_xcrs)
+
+#endif /* _UAPI_LINUX_MINIVMM_H */
