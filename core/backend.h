@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The seam between the core and a back end (VMX now, SVM next).
+ *
+ * The core owns everything that may sleep: file descriptors, user memory,
+ * signals, the run page. A back end owns the CPU's virtualization extension
+ * and never sleeps. In between stands struct mv_vcpu: the guest's registers in
+ * neutral form, and struct mv_exit, why the guest stopped.
+ *
+ * Registers move lazily. Outside the run section a field is right in struct
+ * mv_vcpu if it is always kept there, or if its group's bit is set in
+ * vcpu->valid; mv_need() fetches a group. Whoever changes a field there sets
+ * the group's bit in vcpu->dirty, and the back end loads it before the next
+ * entry.
+ */
+#ifndef MINIVMM_BACKEND_H
+#define MINIVMM_BACKEND_H
+
+#include <linux/cpumask.h>
+#include <linux/kref.h>
+#include <linux/minivmm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+
+struct mv_vcpu;
+struct mv_vm;
+
+/* General registers in the CPU's encoding order (SDM vol. 2, table 3-1) */
+enum mv_reg {
+	MV_RAX, MV_RCX, MV_RDX, MV_RBX, MV_RSP, MV_RBP, MV_RSI, MV_RDI,
+	MV_R8, MV_R9, MV_R10, MV_R11, MV_R12, MV_R13, MV_R14, MV_R15,
+	MV_NR_REGS
+};
+
+/* Segment registers: the first six in the CPU's encoding order */
+enum mv_seg {
+	MV_ES, MV_CS, MV_SS, MV_DS, MV_FS, MV_GS, MV_LDTR, MV_TR, MV_NR_SEGS
+};
+
+/**
+ * struct mv_segment - a segment register with its hidden part
+ * @base: linear base address
+ * @limit: in bytes, granularity already applied
+ * @selector: the visible part
+ * @ar: type, S, DPL, P in bits 7:0 and AVL, L, D/B, G in bits 15:12 as in a
+ *	descriptor's second doubleword (SDM 3.4.5); bit 16: unusable
+ */
+struct mv_segment {
+	u64 base;
+	u32 limit;
+	u16 selector;
+	u32 ar;
+};
+
+#define MV_AR_TYPE	0x000f
+#define MV_AR_S		0x0010
+#define MV_AR_DPL(ar)	(((ar) >> 5) & 3)
+#define MV_AR_P		0x0080
+#define MV_AR_AVL	0x1000
+#define MV_AR_L		0x2000
+#define MV_AR_DB	0x4000
+#define MV_AR_G		0x8000
+#define MV_AR_UNUSABLE	0x10000
+
+struct mv_dtable {
+	u64 base;
+	u16 limit;
+};
+
+/*
+ * State groups, for vcpu->dirty. Only MV_SEGS and MV_CRS need fetching; all
+ * others are always right in struct mv_vcpu outside the run section.
+ */
+#define MV_STATE_RIP	BIT(0)
+#define MV_STATE_RSP	BIT(1)
+#define MV_STATE_RFLAGS	BIT(2)
+#define MV_STATE_SHADOW	BIT(3)	/* intr_shadow */
+#define MV_STATE_SEGS	BIT(4)	/* seg[], gdt, idt */
+#define MV_STATE_CRS	BIT(5)	/* cr0, cr3, cr4, pdptr[], efer */
+#define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset */
+#define MV_STATE_DR7	BIT(7)
+#define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
+#define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
+#define MV_STATE_ALL	(BIT(9) - 1)
+
+/* vcpu->intr_shadow: what holds events back after the last instruction */
+#define MV_SHADOW_STI	BIT(0)
+#define MV_SHADOW_MOVSS	BIT(1)
+#define MV_SHADOW_NMI	BIT(3)	/* an NMI is being handled */
+
+/* What the guest gets when an instruction of its faults. */
+struct mv_fault {
+	u8 vector;
+	bool has_error;
+	u32 error;
+	u64 address;		/* CR2, for #PF */
+};
+
+/**
+ * struct mv_events - what waits to be delivered to the guest
+ * @exception: @pending has not been delivered; @injected was being delivered
+ *	when the guest stopped, and is delivered again
+ * @nmi: @pending counts up to two (one in service, one latched; SDM 6.7.1)
+ * @interrupt: one external interrupt or, @soft, an INT n cut short
+ * @insn_len: instruction length in bytes of a soft event, for its return RIP
+ */
+struct mv_events {
+	struct {
+		bool pending;
+		bool injected;
+		bool soft;
+		u8 vector;
+		bool has_error;
+		u32 error;
+	} exception;
+	struct {
+		u8 pending;
+		bool injected;
+	} nmi;
+	struct {
+		bool queued;
+		bool soft;
+		u8 vector;
+	} interrupt;
+	bool triple_fault;
+	u8 insn_len;
+};
+
+/* Why the guest stopped, as the core sees it */
+enum mv_exit_reason {
+	MV_EXIT_NONE,		/* a host interrupt, or work for the host */
+	MV_EXIT_WINDOW,		/* the guest can take an interrupt now */
+	MV_EXIT_HLT,
+	MV_EXIT_PIO,
+	MV_EXIT_GPA_FAULT,
+	MV_EXIT_CR,
+	MV_EXIT_DR,
+	MV_EXIT_XSETBV,
+	MV_EXIT_SHUTDOWN,
+	MV_EXIT_FAIL_ENTRY,
+	MV_EXIT_EMULATE,	/* an instruction that nobody here knows */
+	MV_EXIT_DELIVERY,	/* device memory while delivering an event */
+	MV_EXIT_UNEXPECTED,	/* the back end never asked for this one */
+	MV_EXIT_BUSY,		/* another hypervisor owns this CPU */
+	MV_EXIT_BUG,		/* the back end caught itself in an error */
+};
+
+enum mv_cr_op { MV_CR_WRITE, MV_CR_READ, MV_CR_CLTS, MV_CR_LMSW };
+
+/**
+ * struct mv_exit - one exit
+ * @reason: which member of the union holds
+ * @insn_len: bytes of the instruction that made the exit, for mv_skip_insn()
+ */
+struct mv_exit {
+	enum mv_exit_reason reason;
+	u8 insn_len;
+	union {
+		struct {
+			u16 port;
+			u8 size;	/* 1, 2, 4 */
+			u8 addr_size;	/* 2, 4, 8; strings only */
+			bool in, string, rep;
+			enum mv_seg seg;
+		} pio;
+		struct {
+			u64 gpa;
+			bool write, fetch;
+		} fault;
+		struct {
+			enum mv_cr_op op;
+			u8 cr;
+			enum mv_reg reg;
+			u16 source;	/* LMSW */
+		} cr;
+		struct {
+			u8 dr;
+			bool write;
+			enum mv_reg reg;
+		} dr;
+		struct {
+			u64 hw_reason;
+			u32 cpu;
+		} fail;
+		struct {
+			u64 data[4];
+			u8 ndata;
+		} internal;
+	};
+};
+
+#define MV_PAGE_CACHE	4	/* one path of a four-level table */
+
+/* Pages for second-level tables, set aside where sleeping is allowed. */
+struct mv_page_cache {
+	unsigned int nr;
+	void *page[MV_PAGE_CACHE];
+};
+
+/**
+ * struct mv_vm - a virtual machine
+ * @refs: the VM's file descriptor and one for each vCPU's
+ * @mm: the address space that @slots point into
+ * @lock: guards @vcpus and creation; taken before @slots_lock
+ * @slots_lock: serializes changes of @slots; sleeps
+ * @slots: SRCU-protected by @srcu, sorted by guest frame
+ * @mmu_lock: guards the second-level tables, @inv_seq and @inv_active
+ * @inv_active: MMU notifier invalidations under way
+ * @inv_seq: invalidations finished
+ * @tlb_gen: raised when a translation was taken away; a vCPU that has seen
+ *	less flushes before it enters
+ * @running: CPUs inside the run section for this VM
+ * @dead: a bug was caught: no vCPU runs again
+ * @backend: the back end's
+ */
+struct mv_vm {
+	struct kref refs;
+	struct mm_struct *mm;
+	struct mutex lock;
+	struct mutex slots_lock;
+	struct mv_slots __rcu *slots;
+	struct srcu_struct srcu;
+	spinlock_t mmu_lock;
+	unsigned long inv_active;
+	unsigned long inv_seq;
+	struct mmu_notifier notifier;
+	atomic64_t tlb_gen;
+	struct cpumask running;
+	bool dead;
+	u32 nr_vcpus;
+	struct mv_vcpu *vcpus[MV_MAX_VCPU_ID];
+	void *backend;
+};
+
+/**
+ * struct mv_vcpu - a virtual CPU
+ *
+ * @mutex serializes the file descriptor's ioctls and is held while the guest
+ * runs, so everything else here belongs to whoever holds it.
+ */
+struct mv_vcpu {
+	u64 regs[MV_NR_REGS];	/* first: the entry stub knows the offsets */
+	u64 rip;
+	u64 rflags;
+	u32 intr_shadow;
+	u32 dirty;
+	u32 valid;
+	struct mv_exit exit;
+	struct mv_events ev;
+	bool want_window;	/* leave the guest when it can take an interrupt */
+
+	struct mv_vm *vm;
+	struct minivmm_run *run;
+	void *pio_data;		/* the page after *run, shared with user space */
+	u32 id;
+	struct mutex mutex;
+	int (*complete)(struct mv_vcpu *vcpu);
+	void *backend;
+
+	struct mv_segment seg[MV_NR_SEGS];
+	struct mv_dtable gdt, idt;
+	u64 cr0, cr2, cr3, cr4, cr8;
+	u64 efer;
+	u64 pdptr[4];
+	u64 xcr0;
+	u64 dr[4], dr6, dr7;
+
+	u64 apic_base;
+	u64 pat;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+	u64 tsc_offset, tsc_adjust;
+	struct mv_msr_store *msrs;	/* the ones only remembered; msr.c */
+
+	void *fpu;		/* one page, XSAVE standard format */
+	u64 fpu_features;	/* XCR0 bits the guest may set */
+	u32 host_pkru;
+
+	u32 mp_state;
+	bool sigmask_set;
+	sigset_t sigmask;
+
+	struct {
+		struct minivmm_cpuid_entry2 *entries;
+		u32 nent;
+		u8 start[3][32];	/* first entry of leaf class/number + 1 */
+		u64 cr4_allowed;	/* CR4 bits this guest's CPUID offers */
+		u64 efer_allowed;
+		u8 maxphyaddr;
+		bool rdtscp;
+	} cpuid;
+
+	struct mv_page_cache page_cache;
+	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */
+	struct {
+		u64 gva;
+		u32 done;
+	} pio;
+};
+
+/**
+ * struct mv_caps - what the back end's CPU can do for a guest
+ * @rdtscp: RDTSCP and RDPID run in the guest
+ * @invpcid: INVPCID runs in the guest
+ * @tsc_offset: the guest's TSC can differ from the host's
+ * @cr4: CR4 bits a guest can have
+ */
+struct mv_caps {
+	bool rdtscp;
+	bool invpcid;
+	u64 cr4;
+};
+
+/* The permissions of a second-level mapping */
+#define MV_MAP_WRITE	BIT(0)
+
+/**
+ * struct mv_ops - a back end
+ * @owner: holds the module while a VM exists
+ * @name: for the log
+ * @caps: filled in before registration
+ * @vm_create: empty second-level tables; may sleep
+ * @vm_destroy: no vCPU is left; may sleep
+ * @vcpu_create: state of the CPU after reset is in the vCPU, all dirty
+ * @vcpu_destroy: may sleep
+ * @run: enter the guest until something needs the core. Interrupts are off,
+ *	the guest's FPU state is loaded; must not sleep. Fills vcpu->exit and
+ *	all register groups but the lazy ones.
+ * @fetch: bring in lazy groups. Interrupts are on; does not sleep.
+ * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
+ *	table pages from @cache, which holds MV_PAGE_CACHE. A TLB that may hold
+ *	the old translation of this frame is the caller's to flush: true if
+ *	there was one.
+ * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
+ *	anything was mapped, and the caller must flush.
+ */
+struct mv_ops {
+	struct module *owner;
+	const char *name;
+	struct mv_caps caps;
+	int (*vm_create)(struct mv_vm *vm);
+	void (*vm_destroy)(struct mv_vm *vm);
+	int (*vcpu_create)(struct mv_vcpu *vcpu);
+	void (*vcpu_destroy)(struct mv_vcpu *vcpu);
+	void (*run)(struct mv_vcpu *vcpu);
+	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
+	bool (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+		    struct mv_page_cache *cache);
+	bool (*zap)(struct mv_vm *vm, u64 start, u64 end);
+};
+
+/* ---- what the core gives a back end --------------------------------------- */
+
+int mv_register_backend(const struct mv_ops *ops);
+void mv_unregister_backend(const struct mv_ops *ops);
+
+/* All of these are called inside the run section: interrupts off, no sleep. */
+void mv_emulate_cpuid(struct mv_vcpu *vcpu);
+int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
+int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
+bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
+void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
+			u32 error);
+void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
+
+static inline bool mv_events_pending(const struct mv_vcpu *vcpu)
+{
+	const struct mv_events *ev = &vcpu->ev;
+
+	return ev->exception.pending | ev->exception.injected |
+	       ev->interrupt.queued | ev->nmi.injected |
+	       !!ev->nmi.pending | ev->triple_fault;
+}
+
+/* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */
+static inline bool mv_is_64bit(const struct mv_vcpu *vcpu)
+{
+	return (vcpu->efer & (1 << 10)) && (vcpu->seg[MV_CS].ar & MV_AR_L);
+}
+
+#endif

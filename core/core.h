@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The map of the core: what a VM and a vCPU are, and every function that
+ * crosses a file, grouped under the file that defines it. core/backend.h has
+ * the seam to the back end.
+ *
+ * Handlers of the run loop return 1 to go on with the guest, 0 to return to
+ * user space with the run page filled in, or a negative errno.
+ */
+#ifndef MINIVMM_CORE_H
+#define MINIVMM_CORE_H
+
+#include <linux/minivmm.h>
+#include "backend.h"
+
+#define MV_MAX_VCPUS		255
+#define MV_MAX_VCPU_ID		1024
+#define MV_MAX_SLOTS		509
+#define MV_MAX_CPUID		256
+#define MV_MAX_MSRS		256	/* entries in one GET/SET_MSRS */
+#define MV_MAX_INSN		15
+
+/* ---- main.c ------------------------------------------------------------- */
+
+extern const struct mv_ops *mv_ops;
+
+int mv_check_extension(long cap);
+
+/* Brings lazy register groups into @vcpu; not inside the run section. */
+static inline void mv_need(struct mv_vcpu *vcpu, u32 groups)
+{
+	groups &= MV_STATE_LAZY & ~vcpu->valid;
+	if (groups)
+		mv_ops->fetch(vcpu, groups);
+}
+
+/* ---- vm.c --------------------------------------------------------------- */
+
+int mv_vm_create_fd(void);
+void mv_vm_get(struct mv_vm *vm);
+void mv_vm_put(struct mv_vm *vm);
+
+/* ---- vcpu.c: file descriptor, ioctls ------------------------------------- */
+
+int mv_vcpu_create_fd(struct mv_vm *vm, u32 id);
+void mv_vcpu_destroy(struct mv_vcpu *vcpu);
+
+/* ---- state.c: registers in and out --------------------------------------- */
+
+void mv_state_reset(struct mv_vcpu *vcpu);
+void mv_get_regs(struct mv_vcpu *vcpu, struct minivmm_regs *regs);
+void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs);
+void mv_get_sregs(struct mv_vcpu *vcpu, struct minivmm_sregs *sregs);
+int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs);
+void mv_get_debugregs(struct mv_vcpu *vcpu, struct minivmm_debugregs *dbg);
+int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
+
+/* ---- run.c: MINIVMM_RUN -------------------------------------------------- */
+
+int mv_vcpu_run(struct mv_vcpu *vcpu);
+void mv_skip_insn(struct mv_vcpu *vcpu);
+int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len);
+
+/* ---- event.c: exceptions, NMIs, interrupts ------------------------------- */
+
+void mv_queue_fault(struct mv_vcpu *vcpu, const struct mv_fault *fault);
+bool mv_ready_for_interrupt(struct mv_vcpu *vcpu);
+int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
+void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
+int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
+
+/* ---- cr.c: control, debug and extended control registers ------------------ */
+
+bool mv_valid_cr0(u64 cr0);
+bool mv_valid_cr4(struct mv_vcpu *vcpu, u64 cr4);
+bool mv_valid_efer(struct mv_vcpu *vcpu, u64 efer);
+bool mv_valid_xcr0(struct mv_vcpu *vcpu, u64 xcr0);
+bool mv_load_pdptrs(struct mv_vcpu *vcpu);
+int mv_handle_cr(struct mv_vcpu *vcpu);
+int mv_handle_dr(struct mv_vcpu *vcpu);
+int mv_handle_xsetbv(struct mv_vcpu *vcpu);
+
+/* ---- memory.c: slots, faults, MMU notifier -------------------------------- */
+
+/**
+ * struct mv_slot - a range of guest-physical memory and where the client has it
+ * @gfn: first guest frame
+ * @npages: size in 4 KiB pages, never 0
+ * @hva: address of the first byte in the client
+ * @id: the client's number for it
+ * @flags: MINIVMM_MEM_*
+ */
+struct mv_slot {
+	u64 gfn;
+	u64 npages;
+	unsigned long hva;
+	u32 id;
+	u32 flags;
+};
+
+/* Sorted by @gfn, never changed once published. */
+struct mv_slots {
+	struct rcu_head rcu;
+	u32 nr;
+	struct mv_slot slot[];
+};
+
+int mv_memory_init(struct mv_vm *vm);
+void mv_memory_destroy(struct mv_vm *vm);
+int mv_set_memory_region(struct mv_vm *vm,
+			 const struct minivmm_userspace_memory_region *mem);
+int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
+void mv_flush_guest_tlbs(struct mv_vm *vm);
+void mv_page_cache_free(struct mv_page_cache *cache);
+
+/*
+ * Guest-physical access. -ENXIO where no slot is (or, for a write, a read-only
+ * one): device memory; -EFAULT where the client's memory fails; 0 when done.
+ * May sleep. A range may cross pages but never a slot's end.
+ */
+int mv_read_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data, unsigned int len);
+int mv_write_gpa(struct mv_vcpu *vcpu, u64 gpa, const void *data,
+		 unsigned int len);
+unsigned long mv_gpa_to_hva(struct mv_vcpu *vcpu, u64 gpa, bool write);
+
+/* ---- gva.c: the guest's own page tables ----------------------------------- */
+
+/* Access for a walk, in the bit positions of a #PF error code (SDM 4.7) */
+#define MV_ACCESS_WRITE		BIT(1)
+#define MV_ACCESS_USER		BIT(2)
+#define MV_ACCESS_FETCH		BIT(4)
+/* an access the CPU makes for itself (GDT, TSS …): SMAP applies whatever AC */
+#define MV_ACCESS_IMPLICIT	BIT(16)
+
+/*
+ * 0: translated; -EFAULT: @fault holds what the guest must get. The CPU's
+ * accessed and dirty bits are set as a CPU would. Needs MV_SEGS and MV_CRS.
+ */
+int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+		  struct mv_fault *fault);
+int mv_translate(struct mv_vcpu *vcpu, struct minivmm_translation *tr);
+u32 mv_cpl_access(struct mv_vcpu *vcpu);
+
+/*
+ * Memory through the guest's page tables. 0; -EFAULT: @fault for the guest;
+ * -ENXIO: no RAM there. May sleep.
+ */
+int mv_read_gva(struct mv_vcpu *vcpu, u64 gva, void *data, unsigned int len,
+		u32 access, struct mv_fault *fault);
+int mv_write_gva(struct mv_vcpu *vcpu, u64 gva, const void *data,
+		 unsigned int len, u32 access, struct mv_fault *fault);
+
+/*
+ * Segmentation (SDM 3.4, 5.3): adds the base of segment @seg to @offset and
+ * checks limit, type and canonical form of the @len bytes there. @offset is
+ * already cut to the address size.
+ */
+int mv_linearize(struct mv_vcpu *vcpu, enum mv_seg seg, u64 offset,
+		 unsigned int len, bool write, u64 *gva,
+		 struct mv_fault *fault);
+/* Reads up to @max bytes of instruction at RIP; how many, or -errno as above */
+int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
+		  struct mv_fault *fault);
+
+/* ---- pio.c: port I/O -------------------------------------------------------*/
+
+int mv_handle_pio(struct mv_vcpu *vcpu);
+
+/* ---- mmio.c: instructions that touch device memory -------------------------*/
+
+/*
+ * Emulates the instruction at RIP, which touched device memory. Exits to user
+ * space with MINIVMM_EXIT_MMIO for each part of up to 8 bytes, and goes on in
+ * vcpu->complete at the next MINIVMM_RUN. Registers, flags and RIP change only
+ * when everything that can fail is over.
+ */
+int mv_handle_mmio(struct mv_vcpu *vcpu);
+
+/* ---- cpuid.c ----------------------------------------------------------------*/
+
+int mv_get_supported_cpuid(struct minivmm_cpuid2 __user *user);
+int mv_set_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user);
+int mv_get_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user);
+struct minivmm_cpuid_entry2 *mv_cpuid_find(struct mv_vcpu *vcpu, u32 function,
+					   u32 index);
+void mv_cpuid_update(struct mv_vcpu *vcpu);
+
+/* ---- msr.c ------------------------------------------------------------------*/
+
+void mv_msr_reset(struct mv_vcpu *vcpu);
+int mv_msr_index_list(struct minivmm_msr_list __user *user);
+int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
+int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
+
+/* ---- fpu.c ------------------------------------------------------------------*/
+
+int mv_fpu_init(void);
+u64 mv_fpu_features(void);
+u32 mv_fpu_size(u64 features);
+int mv_fpu_create(struct mv_vcpu *vcpu);
+void mv_fpu_destroy(struct mv_vcpu *vcpu);
+void mv_fpu_enter(struct mv_vcpu *vcpu);
+void mv_fpu_leave(struct mv_vcpu *vcpu);
+void mv_get_fpu(struct mv_vcpu *vcpu, struct minivmm_fpu *fpu);
+int mv_set_fpu(struct mv_vcpu *vcpu, const struct minivmm_fpu *fpu);
+int mv_get_xsave(struct mv_vcpu *vcpu, void __user *user);
+int mv_set_xsave(struct mv_vcpu *vcpu, void __user *user);
+void mv_get_xcrs(struct mv_vcpu *vcpu, struct minivmm_xcrs *xcrs);
+int mv_set_xcrs(struct mv_vcpu *vcpu, const struct minivmm_xcrs *xcrs);
+
+#endif
