@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What testbed/fetch, testbed/run and the Makefile's scripts share: messages,
+# the cache folder, Debian packages from other suites than this machine's.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# The fetch scripts and kbuild's wrappers want an absolute path without spaces.
+cache=${MINIVMM_CACHE:-$HOME/.cache/minivmm}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+say()
+{
+	echo "${0##*/}: $*" >&2
+}
+
+die()
+{
+	say "$*"
+	exit 1
+}
+
+# kernel_suite VERSION: the Debian suite that has this kernel, and the suite
+# whose compiler it was built with (its headers ask for that compiler's options).
+kernel_suite()
+{
+	case $1 in
+	6.1)	echo "bookworm bookworm" ;;
+	6.12)	echo "bookworm-backports bookworm" ;;
+	7.3)	echo "trixie-backports trixie" ;;
+	*)	die "kernel '$1' is not one of 6.1, 6.12, 7.3" ;;
+	esac
+}
+
+# as_root COMMAND...: the only place that asks for more rights.
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# need_packages WHY PACKAGE...: install what is missing, saying so first.
+need_packages()
+{
+	local why=$1 package missing=()
+
+	shift
+	for package; do
+		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null |
+			grep -qx installed || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]} ($why)"
+	mkdir -p "$cache"
+	(
+		flock 9
+		as_root apt-get -qq update
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+			--no-install-recommends "${missing[@]}" </dev/null
+	) 9>"$cache/apt.lock" >"$cache/apt-install.$$.log" 2>&1 || {
+		cat "$cache/apt-install.$$.log" >&2
+		die "apt could not install ${missing[*]}: see its words above"
+	}
+	rm -f "$cache/apt-install.$$.log"
+}
+
+# mirror: the address this machine's apt gets Debian from.
+mirror()
+{
+	apt-get indextargets --format '$(COMPONENT) $(RELEASE) $(REPO_URI)' \
+		'Created-By: Packages' |
+		awk '$1 == "main" && $2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
+			print $3; found = 1; exit }
+		     END { exit !found }' ||
+		die "apt's sources on this machine name no Debian 12 or 13 mirror"
+}
+
+# apt_for SUITE VERB ARGS...: apt for one suite, with its own configuration;
+# the machine's own lists and packages stay as they are. VERB: get or cache.
+apt_for()
+{
+	local suite=$1 verb=$2 dir=$cache/apt/$1
+
+	shift 2
+	if [ ! -e "$dir/sources.list" ]; then
+		mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+		echo "deb [signed-by=$keyring] $(mirror) $suite main" \
+			>"$dir/sources.list.new"
+		: >"$dir/status"
+		mv "$dir/sources.list.new" "$dir/sources.list"
+	fi
+	"apt-$verb" -q -o Dir::Etc::SourceList="$dir/sources.list" \
+		-o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::Etc::PreferencesParts=/dev/null \
+		-o Dir::State::Lists="$dir/lists" \
+		-o Dir::State::status="$dir/status" \
+		-o Dir::Cache="$dir" -o Dir::Cache::archives=archives \
+		-o APT::Architecture=amd64 -o APT::Sandbox::User=root \
+		-o Debug::NoLocking=true -o Acquire::Retries=3 "$@"
+}
+
+# apt_quiet SUITE ARGS...: apt-get that shows its output only when it fails.
+apt_quiet()
+{
+	local suite=$1 out
+
+	shift
+	out=$(apt_for "$suite" get "$@" 2>&1) || {
+		echo "$out" >&2
+		die "apt could not fetch from $suite: see its words above"
+	}
+}
+
+# update_suite SUITE: the suite's package lists, once per process.
+declare -A updated=()
+update_suite()
+{
+	[ -z "${updated[$1]:-}" ] || return 0
+	apt_quiet "$1" update
+	updated[$1]=1
+}
+
+# depends_of SUITE PACKAGE PATTERN: PACKAGE and, transitively, those of its
+# dependencies whose name matches the extended regular expression PATTERN.
+depends_of()
+{
+	apt_for "$1" cache depends --recurse --no-recommends --no-suggests \
+		--no-conflicts --no-breaks --no-replaces --no-enhances "$2" |
+		awk -v package="$2" -v pattern="^($3)\$" \
+			'$0 == package || $0 ~ pattern' | sort -u
+}
+
+# unpack DIR DEB...: the files of some packages, without installing them.
+unpack()
+{
+	local dir=$1 deb
+
+	shift
+	mkdir -p "$dir"
+	for deb; do
+		dpkg-deb -x "$deb" "$dir"
+	done
+}
