@@ -287,7 +287,7 @@ struct mv_vcpu {
 	struct {
 		struct minivmm_cpuid_entry2 *entries;
 		u32 nent;
-		u8 start[3][32];	/* first entry of leaf class/number + 1 */
+		u16 start[3][32];	/* first entry of leaf class/number + 1 */
 		u64 cr4_allowed;	/* CR4 bits this guest's CPUID offers */
 		u64 efer_allowed;
 		u8 maxphyaddr;

@@ -183,10 +183,15 @@ int mv_set_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user);
 int mv_get_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user);
 struct minivmm_cpuid_entry2 *mv_cpuid_find(struct mv_vcpu *vcpu, u32 function,
 					   u32 index);
+void mv_cpuid_create(struct mv_vcpu *vcpu);
+void mv_cpuid_destroy(struct mv_vcpu *vcpu);
 void mv_cpuid_update(struct mv_vcpu *vcpu);
 
 /* ---- msr.c ------------------------------------------------------------------*/
 
+void mv_msr_init(void);
+int mv_msr_create(struct mv_vcpu *vcpu);
+void mv_msr_destroy(struct mv_vcpu *vcpu);
 void mv_msr_reset(struct mv_vcpu *vcpu);
 int mv_msr_index_list(struct minivmm_msr_list __user *user);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
@@ -196,7 +201,8 @@ int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 
 int mv_fpu_init(void);
 u64 mv_fpu_features(void);
-u32 mv_fpu_size(u64 features);
+u32 mv_fpu_size(u64 features, bool compacted);
+u32 mv_fpu_pkru(const struct mv_vcpu *vcpu);
 int mv_fpu_create(struct mv_vcpu *vcpu);
 void mv_fpu_destroy(struct mv_vcpu *vcpu);
 void mv_fpu_enter(struct mv_vcpu *vcpu);
