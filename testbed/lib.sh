@@ -5,7 +5,6 @@
 # the cache folder, Debian packages from other suites than this machine's.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# The fetch scripts and kbuild's wrappers want an absolute path without spaces.
 cache=${MINIVMM_CACHE:-$HOME/.cache/minivmm}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -30,6 +29,27 @@ kernel_suite()
 	7.3)	echo "trixie-backports trixie" ;;
 	*)	die "kernel '$1' is not one of 6.1, 6.12, 7.3" ;;
 	esac
+}
+
+# kernel_compiler VERSION: the package of the compiler its headers name.
+kernel_compiler()
+{
+	case $1 in
+	6.1|6.12)	echo gcc-12 ;;
+	7.3)		echo gcc-14 ;;
+	esac
+}
+
+# toolchain VERSION: the cached folder with that compiler, or nothing where this
+# machine runs the same Debian and uses its own.
+toolchain()
+{
+	local suite
+
+	read -r _ suite < <(kernel_suite "$1")
+	# shellcheck source=/dev/null
+	[ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = "$suite" ] ||
+		echo "$cache/toolchain-$suite"
 }
 
 # as_root COMMAND...: the only place that asks for more rights.
