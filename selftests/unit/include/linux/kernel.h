@@ -1,9 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the unit tests use of the kernel's <linux/kernel.h>. */
+/*
+ * What core/mmio.c, and the declarations that it includes, use of the kernel.
+ * The Makefile has all other headers of the kernel include this one.
+ */
 #ifndef MINIVMM_UNIT_KERNEL_H
 #define MINIVMM_UNIT_KERNEL_H
 
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/types.h>
+
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define BIT(nr)			(1UL << (nr))
+#define PAGE_SIZE		4096UL
+#define offset_in_page(p)	((unsigned long)(p) & (PAGE_SIZE - 1))
+#define min_t(type, a, b) ({				\
+	type _a = (a), _b = (b);			\
+	_a < _b ? _a : _b;				\
+})
+#define __ffs(word)		((unsigned int)__builtin_ctzl(word))
+#define kzalloc(size, gfp)	calloc(1, size)
+
+#define X86_TRAP_UD		6
+#define X86_TRAP_GP		13
+
+#define __user
+#define __rcu
+
+/* A tracepoint that is never on. */
+#define TP_PROTO(...)		__VA_ARGS__
+#define TRACE_EVENT(name, proto, args, ...)		\
+	static inline void trace_##name(proto) {}
+
+#define spinlock_t		int
+#define atomic64_t		s64
+
+struct cpumask { int v; };
+struct kref { int v; };
+struct mmu_notifier { int v; };
+struct mutex { int v; };
+struct rcu_head { int v; };
+struct srcu_struct { int v; };
 
 #endif
