@@ -4,6 +4,7 @@
 # What testbed/fetch, testbed/run and the Makefile's scripts share: messages,
 # the cache folder, Debian packages from other suites than this machine's.
 
+# shellcheck disable=SC2034 # for those who read this file
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${MINIVMM_CACHE:-$HOME/.cache/minivmm}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -90,6 +91,7 @@ need_packages()
 # mirror: the address this machine's apt gets Debian from.
 mirror()
 {
+	# shellcheck disable=SC2016 # apt's variables
 	apt-get indextargets --format '$(COMPONENT) $(RELEASE) $(REPO_URI)' \
 		'Created-By: Packages' |
 		awk '$1 == "main" && $2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
