@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The I/O loop: one thread that waits for files, timers and signals. */
+#ifndef MINIVMM_LOOP_H
+#define MINIVMM_LOOP_H
+
+#include "base.h"
+
+struct loop_source {
+	int fd;
+	void (*ready)(struct loop_source *source);
+};
+
+struct loop {
+	int epoll_fd;
+	bool done;
+};
+
+void loop_init(struct loop *loop);
+int loop_add(struct loop *loop, struct loop_source *source);
+void loop_remove(struct loop *loop, struct loop_source *source);
+void loop_run(struct loop *loop);
+
+/* An eventfd as a source: a doorbell that any thread may ring. */
+void bell_init(struct loop_source *bell, void (*rung)(struct loop_source *bell));
+void bell_ring(struct loop_source *bell);
+void bell_clear(struct loop_source *bell);
+
+#endif /* MINIVMM_LOOP_H */

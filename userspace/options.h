@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Options that several commands share. */
+#ifndef MINIVMM_OPTIONS_H
+#define MINIVMM_OPTIONS_H
+
+#include "base.h"
+
+#define DEFAULT_MEMORY		(256 * MIB)
+
+u64 parse_memory(const char *text);
+
+int command_run(int argc, char **argv);
+int command_raw(int argc, char **argv);
+int command_info(int argc, char **argv);
+
+#endif /* MINIVMM_OPTIONS_H */

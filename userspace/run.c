@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/* minivmm run: boot a Linux kernel. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "layout.h"
+#include "linux_boot.h"
+#include "machine.h"
+#include "options.h"
+
+/*
+ * In front of the user's command line, where anything can be overridden: the
+ * console we have, and a reset after a panic instead of spinning for ever.
+ */
+#define CMDLINE_PREFIX		"console=ttyS0 panic=-1"
+
+struct run_options {
+	const char *kernel;
+	const char *initrd;
+	const char *cmdline;
+	const char *device;
+	u64 memory;
+};
+
+static void print_help(void)
+{
+	puts("Usage: minivmm run -k BZIMAGE [OPTION]...\n"
+	     "Boot a Linux kernel in a virtual machine, its serial console on this terminal.\n"
+	     "\n"
+	     "  -k, --kernel BZIMAGE   the kernel, as distributions ship it\n"
+	     "  -i, --initrd FILE      its initial RAM disk\n"
+	     "  -p, --params TEXT      its command line, put after \"" CMDLINE_PREFIX "\"\n"
+	     "  -m, --mem SIZE         its memory, in MiB or with K, M or G (default 256M)\n"
+	     "      --dev DEVICE       the device (" VM_DEFAULT_DEVICE "; /dev/kvm works too)\n"
+	     "  -h, --help             this text\n"
+	     "\n"
+	     "At a terminal, Ctrl-A x ends the machine and Ctrl-A Ctrl-A types a Ctrl-A.\n"
+	     "Exit codes: 0 powered off or halted, 1 wrong usage or file, 2 device missing or\n"
+	     "refusing, 3 reboot requested, 4 guest panicked, 5 triple fault, 6 internal error.");
+}
+
+static void parse_options(struct run_options *o, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "kernel", required_argument, NULL, 'k' },
+		{ "initrd", required_argument, NULL, 'i' },
+		{ "params", required_argument, NULL, 'p' },
+		{ "mem", required_argument, NULL, 'm' },
+		{ "dev", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "k:i:p:m:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'k':
+			o->kernel = optarg;
+			break;
+		case 'i':
+			o->initrd = optarg;
+			break;
+		case 'p':
+			o->cmdline = optarg;
+			break;
+		case 'm':
+			o->memory = parse_memory(optarg);
+			break;
+		case 'd':
+			o->device = optarg;
+			break;
+		case 'h':
+			print_help();
+			exit(EXIT_POWERED_OFF);
+		default:
+			die(EXIT_SETUP, "see `minivmm run --help`");
+		}
+	}
+	if (optind != argc)
+		die(EXIT_SETUP, "run takes no argument \"%s\"; see `minivmm run --help`",
+		    argv[optind]);
+	if (!o->kernel)
+		die(EXIT_SETUP, "run needs a kernel: -k BZIMAGE");
+}
+
+static char *command_line(const char *user)
+{
+	char *line;
+
+	if (asprintf(&line, "%s%s%s", CMDLINE_PREFIX, user ? " " : "", user ?: "") < 0)
+		die(EXIT_SETUP, "out of memory");
+	return line;
+}
+
+/* What became of the guest, for the cases that its console does not tell. */
+static void report_end(struct machine *m, enum exit_code code)
+{
+	switch (code) {
+	case EXIT_REBOOT:
+		warn("the guest asked for a reboot");
+		break;
+	case EXIT_PANIC:
+		warn("the guest's kernel panicked");
+		break;
+	case EXIT_TRIPLE_FAULT:
+	case EXIT_INTERNAL:
+		vcpu_explain(&m->vcpu, code);
+		vcpu_dump(&m->vcpu);
+		break;
+	default:
+		break;
+	}
+}
+
+/**
+ * command_run - minivmm run
+ * @argc: as main() got it, from the command's name on
+ * @argv: the same
+ *
+ * Return: the exit code.
+ */
+int command_run(int argc, char **argv)
+{
+	struct run_options o = { .device = VM_DEFAULT_DEVICE, .memory = DEFAULT_MEMORY };
+	static struct machine machine;
+	struct linux_image image;
+	enum exit_code code;
+	u64 entry;
+
+	parse_options(&o, argc, argv);
+	linux_open(&image, o.kernel, o.initrd, command_line(o.cmdline));
+	ram_create(&machine.ram, o.memory);
+	entry = linux_load(&image, &machine.ram);
+	acpi_tables_write(&machine.ram);
+
+	machine_build(&machine, o.device);
+	vcpu_setup_long(&machine.vcpu, &machine.ram, entry, LAYOUT_ZERO_PAGE);
+	code = machine_run(&machine);
+	report_end(&machine, code);
+	return code;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The 8254 as part of the machine. A timerfd wakes the I/O thread at channel
+ * 0's next rising edge, which then interrupts the vCPU. Edges that passed while
+ * nobody could deliver them are one interrupt, as on a PC with interrupts off.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "report.h"
+#include "timer.h"
+
+static u64 now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+/* Has the timerfd expire at channel 0's first edge after @now. */
+static void arm(struct timer *timer, u64 now)
+{
+	u64 edge = pit_next_edge(&timer->pit, 0, now);
+	struct itimerspec when = { 0 };
+
+	if (edge != PIT_NEVER) {
+		when.it_value.tv_sec = edge / NSEC_PER_SEC;
+		when.it_value.tv_nsec = edge % NSEC_PER_SEC;
+	}
+	timerfd_settime(timer->expiry.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void expired(struct loop_source *source)
+{
+	struct timer *timer = container_of(source, struct timer, expiry);
+	u64 expirations;
+
+	pthread_mutex_lock(&timer->lock);
+	/* Nothing to read: the guest reprogrammed the channel meanwhile. */
+	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
+		irq_set(&timer->irq, false);
+		irq_set(&timer->irq, true);
+		arm(timer, now_ns());
+	}
+	pthread_mutex_unlock(&timer->lock);
+}
+
+static u64 ports_read(struct device *dev, u64 offset, unsigned int len)
+{
+	struct timer *timer = dev->opaque;
+	u8 value;
+
+	(void)len;
+	pthread_mutex_lock(&timer->lock);
+	value = pit_read(&timer->pit, offset, now_ns());
+	pthread_mutex_unlock(&timer->lock);
+	return value;
+}
+
+static void ports_write(struct device *dev, u64 offset, u64 value, unsigned int len)
+{
+	struct timer *timer = dev->opaque;
+	u64 now = now_ns();
+
+	(void)len;
+	pthread_mutex_lock(&timer->lock);
+	pit_write(&timer->pit, offset, value, now);
+	/* Channel 0, or the control word if it selects channel 0. */
+	if (!offset || (offset == 3 && !(value >> 6))) {
+		if (!pit_out(&timer->pit, 0, now))
+			irq_set(&timer->irq, false);
+		arm(timer, now);
+	}
+	pthread_mutex_unlock(&timer->lock);
+}
+
+static u64 speaker_read(struct device *dev, u64 offset, unsigned int len)
+{
+	struct timer *timer = dev->opaque;
+	u8 value;
+
+	(void)offset;
+	(void)len;
+	pthread_mutex_lock(&timer->lock);
+	value = pit_speaker_read(&timer->pit, now_ns());
+	pthread_mutex_unlock(&timer->lock);
+	return value;
+}
+
+static void speaker_write(struct device *dev, u64 offset, u64 value, unsigned int len)
+{
+	struct timer *timer = dev->opaque;
+
+	(void)offset;
+	(void)len;
+	pthread_mutex_lock(&timer->lock);
+	pit_speaker_write(&timer->pit, value, now_ns());
+	pthread_mutex_unlock(&timer->lock);
+}
+
+static const struct device_ops ports_ops = {
+	.width = 1, .read = ports_read, .write = ports_write,
+};
+
+static const struct device_ops speaker_ops = {
+	.width = 1, .read = speaker_read, .write = speaker_write,
+};
+
+/**
+ * timer_init - put the interval timer on the bus
+ * @timer: the timer
+ * @pio: the port bus
+ * @loop: whose thread raises the interrupts
+ * @irq: channel 0's interrupt line
+ *
+ * Return: as bus_add().
+ */
+int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct irq_line irq)
+{
+	int err;
+
+	memset(timer, 0, sizeof(*timer));
+	pthread_mutex_init(&timer->lock, NULL);
+	pit_reset(&timer->pit);
+	timer->irq = irq;
+	timer->expiry.ready = expired;
+	timer->expiry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (timer->expiry.fd < 0)
+		die(EXIT_SETUP, "cannot make a timerfd: %s", strerror(errno));
+	loop_add(loop, &timer->expiry);
+
+	timer->ports = (struct device){
+		.name = "pit", .base = PIT_BASE, .len = 4, .ops = &ports_ops, .opaque = timer,
+	};
+	timer->speaker = (struct device){
+		.name = "speaker", .base = PIT_SPEAKER_PORT, .len = 1,
+		.ops = &speaker_ops, .opaque = timer,
+	};
+	err = bus_add(pio, &timer->ports);
+	return err ?: bus_add(pio, &timer->speaker);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One vCPU: its state (vcpu_state.c), its thread and exits (vcpu.c). */
+#ifndef MINIVMM_VCPU_H
+#define MINIVMM_VCPU_H
+
+#include <linux/minivmm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bus.h"
+#include "irqchip.h"
+#include "ram.h"
+#include "report.h"
+#include "vm.h"
+
+enum vcpu_place {
+	VCPU_OUTSIDE,		/* in the launcher: will look before it enters */
+	VCPU_INSIDE,		/* in MINIVMM_RUN or about to be: needs a signal */
+	VCPU_HALTED,		/* waiting in vcpu_halt(): needs the condition */
+};
+
+struct vcpu {
+	int fd;
+	struct minivmm_run *run;
+	const struct bus *pio;
+	const struct bus *mmio;
+	const struct ram *ram;
+	struct irqchip *irqchip;
+	pthread_t thread;
+	atomic_int place;
+	atomic_bool stop;
+	pthread_mutex_t halt_lock;
+	pthread_cond_t halt_wake;
+	/* Why the thread ended, for vcpu_explain(). */
+	const char *failed_call;	/* an ioctl that failed, or NULL */
+	int error;			/* its errno */
+	void (*ended)(void *machine, enum exit_code code);
+	void *machine;
+};
+
+void vcpu_create(struct vcpu *vcpu, const struct vm *vm);
+void vcpu_start(struct vcpu *vcpu);
+void vcpu_stop(struct vcpu *vcpu);
+void vcpu_kick(struct vcpu *vcpu);
+
+/* vcpu_state.c */
+void vcpu_setup_real(struct vcpu *vcpu, u64 entry);
+void vcpu_setup_protected(struct vcpu *vcpu, u64 entry);
+void vcpu_setup_long(struct vcpu *vcpu, struct ram *ram, u64 entry, u64 rsi);
+
+/* dump.c */
+void vcpu_explain(const struct vcpu *vcpu, enum exit_code code);
+void vcpu_dump(const struct vcpu *vcpu);
+
+#endif /* MINIVMM_VCPU_H */
