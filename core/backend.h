@@ -26,6 +26,8 @@
 #include <linux/srcu.h>
 #include <linux/types.h>
 
+#define MV_MAX_VCPU_ID		1024
+
 struct mv_vcpu;
 struct mv_vm;
 
@@ -84,8 +86,9 @@ struct mv_dtable {
 #define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset */
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
+#define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
-#define MV_STATE_ALL	(BIT(9) - 1)
+#define MV_STATE_ALL	(BIT(10) - 1)
 
 /* vcpu->intr_shadow: what holds events back after the last instruction */
 #define MV_SHADOW_STI	BIT(0)
@@ -170,6 +173,7 @@ struct mv_exit {
 		struct {
 			u64 gpa;
 			bool write, fetch;
+			bool operand;	/* gpa is not a page table's */
 		} fault;
 		struct {
 			enum mv_cr_op op;
@@ -251,6 +255,7 @@ struct mv_vcpu {
 	u32 valid;
 	struct mv_exit exit;
 	struct mv_events ev;
+	bool check_events;	/* @ev or @want_window has news for the back end */
 	bool want_window;	/* leave the guest when it can take an interrupt */
 
 	struct mv_vm *vm;
@@ -292,6 +297,7 @@ struct mv_vcpu {
 		u64 efer_allowed;
 		u8 maxphyaddr;
 		bool rdtscp;
+		bool apic;	/* the client offers one; see mv_cpuid_update() */
 	} cpuid;
 
 	struct mv_page_cache page_cache;
@@ -366,15 +372,6 @@ bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
-
-static inline bool mv_events_pending(const struct mv_vcpu *vcpu)
-{
-	const struct mv_events *ev = &vcpu->ev;
-
-	return ev->exception.pending | ev->exception.injected |
-	       ev->interrupt.queued | ev->nmi.injected |
-	       !!ev->nmi.pending | ev->triple_fault;
-}
 
 /* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */
 static inline bool mv_is_64bit(const struct mv_vcpu *vcpu)
