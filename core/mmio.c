@@ -137,6 +137,25 @@ static enum mv_insn_mode insn_mode(const struct mv_vcpu *vcpu)
 
 /* Plan */
 
+static bool has_two_operands(const struct mv_insn *insn)
+{
+	return insn->op == MV_OP_MOVS || insn->op == MV_OP_CMPS;
+}
+
+/*
+ * The CPU has translated the address of an only operand within a page, and
+ * checked the access, before it found no memory there: no need to walk.  Code
+ * may have changed since, so a write needs that the CPU has tried to write.
+ */
+static bool translated_by_cpu(const struct mv_vcpu *vcpu,
+			      const struct operand *op, u64 gva)
+{
+	return vcpu->exit.fault.operand && !op->len[1] &&
+	       !has_two_operands(&vcpu->mmio->insn) &&
+	       (vcpu->exit.fault.write || !op->writes) &&
+	       offset_in_page(vcpu->exit.fault.gpa) == offset_in_page(gva);
+}
+
 static int translate(struct mv_vcpu *vcpu, struct operand *op,
 		     const struct mv_insn_mem *mem, struct mv_fault *fault)
 {
@@ -153,6 +172,10 @@ static int translate(struct mv_vcpu *vcpu, struct operand *op,
 
 	op->len[0] = min_t(u64, insn->mem_size, PAGE_SIZE - offset_in_page(gva));
 	op->len[1] = insn->mem_size - op->len[0];
+	if (translated_by_cpu(vcpu, op, gva)) {
+		op->gpa[0] = vcpu->exit.fault.gpa;
+		return 0;
+	}
 	ret = mv_gva_to_gpa(vcpu, gva, access, &op->gpa[0], fault);
 	if (ret || !op->len[1])
 		return ret;
@@ -181,7 +204,7 @@ static int plan(struct mv_vcpu *vcpu, struct mv_fault *fault)
 	op[1].writes = m->insn.op == MV_OP_MOVS;
 
 	ret = translate(vcpu, &op[0], &m->insn.mem, fault);
-	if (!ret && (op[1].reads || op[1].writes))
+	if (!ret && has_two_operands(&m->insn))
 		ret = translate(vcpu, &op[1], &es_di, fault);
 	return ret;
 }

@@ -327,6 +327,8 @@ static void aim_string(struct sample *s, u64 *rand)
 
 	s->before.gpr[MV_RSI] = middle(rand) | junk;
 	s->before.gpr[MV_RDI] = middle(rand) | junk;
+	if (rand_percent(rand, 20) && in_arena(s->before.gpr[MV_RSI] ^ PAGE_SIZE))
+		s->before.gpr[MV_RDI] = s->before.gpr[MV_RSI] ^ PAGE_SIZE;
 	s->before.gpr[MV_RCX] = (1 + rand_below(rand, 6)) | junk;
 	if (!junk && rand_percent(rand, 10))
 		s->before.gpr[MV_RCX] = 0;
@@ -368,7 +370,7 @@ static bool generate(struct sample *s, u64 *rand)
 
 /* Emulation */
 
-static void set_up_vcpu(const struct sample *s)
+static void set_up_vcpu(const struct sample *s, bool cpu_translated)
 {
 	memcpy(vcpu.regs, s->before.gpr, sizeof(vcpu.regs));
 	vcpu.rflags = s->before.rflags;
@@ -378,6 +380,9 @@ static void set_up_vcpu(const struct sample *s)
 	vcpu.valid = MV_STATE_LAZY;
 	vcpu.dirty = 0;
 	vcpu.complete = NULL;
+	vcpu.exit.fault.operand = cpu_translated;
+	vcpu.exit.fault.gpa = address_of(s);
+	vcpu.exit.fault.write = s->insn.writes;
 	faulted = false;
 	memcpy(s->at, s->bytes, MV_INSN_MAX);
 	memcpy(model, s->memory, ARENA_SIZE);
@@ -477,15 +482,23 @@ static bool matches_native(const struct sample *s)
 	return true;
 }
 
-static bool check_native(const struct sample *s)
+static bool check_native(const struct sample *s, bool cpu_translated)
 {
 	run_native(s);
-	set_up_vcpu(s);
+	set_up_vcpu(s, cpu_translated);
 	return emulate() && (!faulted || differ("a fault")) &&
 	       matches_native(s);
 }
 
-/* Again with one page not present: a fault, or it is not an operand's. */
+static bool touches(const struct sample *s, unsigned long page)
+{
+	u64 first = address_of(s) - arena_base();
+	u64 last = first + s->insn.mem_size - 1;
+
+	return first / PAGE_SIZE == page || last / PAGE_SIZE == page;
+}
+
+/* Again with one page not present: a fault if it is the operand's. */
 static bool check_fault(const struct sample *s, unsigned long page)
 {
 	u32 access = s->insn.writes ? MV_ACCESS_USER | MV_ACCESS_WRITE :
@@ -494,12 +507,16 @@ static bool check_fault(const struct sample *s, unsigned long page)
 
 	if (s->insn.form == MV_FORM_STRING)
 		return true;
-	set_up_vcpu(s);
+	/* A write must be checked even if the CPU came as far as reading. */
+	set_up_vcpu(s, s->insn.writes);
+	vcpu.exit.fault.write = false;
 	fault_page = page;
 	good = emulate();
 	fault_page = NO_PAGE;
 	if (!good)
 		return false;
+	if (faulted != touches(s, page))
+		return differ("a fault too many or too few");
 	if (!faulted)
 		return matches_native(s);
 	if (!same_as(s->before.gpr, (uintptr_t)s->at, s->before.rflags) ||
@@ -508,6 +525,59 @@ static bool check_fault(const struct sample *s, unsigned long page)
 	if (last_fault.error != access)
 		return differ("error code");
 	return true;
+}
+
+/* mov eax, [rdi], from a device */
+static void set_up_read(struct sample *s)
+{
+	memcpy(s->bytes, "\x8b\x07", 2);
+	mv_decode(&s->insn, s->bytes, MV_INSN_MAX, MV_INSN_64);
+	s->before.gpr[MV_RDI] = arena_base();
+	devices = 1;
+	set_up_vcpu(s, false);
+}
+
+/* A client may reset the vCPU when its device is read. */
+static bool test_moved_rip(struct sample *s)
+{
+	set_up_read(s);
+	if (mv_handle_mmio(&vcpu) || !serve_device())
+		return false;
+	vcpu.rip = 0xfff0;
+	return vcpu.complete(&vcpu) == 1 &&
+	       same_as(s->before.gpr, 0xfff0, s->before.rflags);
+}
+
+static bool test_not_claimed(struct sample *s)
+{
+	set_up_read(s);
+	memcpy(s->at, "\xff\x37", 2);		/* push [rdi] */
+	return mv_handle_mmio(&vcpu) == 0 && !vcpu.complete &&
+	       run_page.exit_reason == MINIVMM_EXIT_INTERNAL_ERROR &&
+	       same_as(s->before.gpr, (uintptr_t)s->at, s->before.rflags);
+}
+
+static bool test_fault(struct sample *s, const char *bytes, u8 vector,
+		       bool has_error)
+{
+	set_up_read(s);
+	memcpy(s->at, bytes, strlen(bytes));
+	return mv_handle_mmio(&vcpu) == 1 && faulted &&
+	       last_fault.vector == vector &&
+	       last_fault.has_error == has_error && !last_fault.error &&
+	       same_as(s->before.gpr, (uintptr_t)s->at, s->before.rflags);
+}
+
+static void test_refusals(struct sample *s)
+{
+	ksft_test_result(test_moved_rip(s), "mmio drops what was left\n");
+	ksft_test_result(test_not_claimed(s), "mmio reports what it cannot\n");
+	ksft_test_result(test_fault(s, "\xf0\x8b\x07", X86_TRAP_UD, false),
+			 "mmio gives #UD for lock mov\n");
+	ksft_test_result(test_fault(s, "\x66\x66\x66\x66\x66\x66\x66\x66\x66"
+				       "\x66\x66\x66\x66\x66\x8b\x07",
+				    X86_TRAP_GP, true),
+			 "mmio gives #GP for 16 bytes\n");
 }
 
 static void print_sample(const struct sample *s, unsigned int nr)
@@ -545,14 +615,14 @@ int main(void)
 	s.at = emit_prologue();
 
 	ksft_print_header();
-	ksft_set_plan(3);
+	ksft_set_plan(7);
 	for (nr = 0; good && nr < SAMPLES;) {
 		if (!generate(&s, &rand))
 			continue;
 		nr++;
 		seen[s.insn.op]++;
 		devices = rand_below(&rand, 1 << ARENA_PAGES);
-		good = check_native(&s) &&
+		good = check_native(&s, rand_percent(&rand, 50)) &&
 		       check_fault(&s, rand_below(&rand, ARENA_PAGES));
 		faults += faulted;
 	}
@@ -567,5 +637,6 @@ int main(void)
 	ksft_test_result(good, "mmio does what the CPU does\n");
 	ksft_test_result(all, "mmio ran every operation\n");
 	ksft_test_result(faults, "mmio ran into faults\n");
+	test_refusals(&s);
 	ksft_finished();
 }
