@@ -523,6 +523,11 @@ static int give_fault(struct mv_vcpu *vcpu, const struct mv_fault *fault)
 	return 1;
 }
 
+/*
+ * The CPU has fetched the whole instruction before it could access data: if we
+ * cannot, its page is gone since, and the CPU shall see for itself.  Code in
+ * device memory is what we cannot execute.
+ */
 static int decode_failed(struct mv_vcpu *vcpu, int error, const u8 *bytes,
 			 unsigned int len)
 {
@@ -536,6 +541,10 @@ static int decode_failed(struct mv_vcpu *vcpu, int error, const u8 *bytes,
 		return give_fault(vcpu, &ud);
 	case MV_DECODE_GP:
 		return give_fault(vcpu, &gp);
+	case MV_DECODE_TRUNCATED:
+		if (!vcpu->exit.fault.fetch)
+			return 1;
+		fallthrough;
 	default:
 		return mv_emulation_failure(vcpu, bytes, len);
 	}

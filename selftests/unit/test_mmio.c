@@ -55,6 +55,7 @@ struct sample {
 static u8 model[ARENA_SIZE];	/* the emulation's memory */
 static unsigned int devices;	/* a bit for each page that is a device's */
 static unsigned long fault_page = NO_PAGE;
+static unsigned int fetchable = MV_INSN_MAX;
 static bool faulted;
 static struct mv_fault last_fault;
 
@@ -82,6 +83,8 @@ static u64 arena_base(void)
 int mv_fetch_insn(struct mv_vcpu *v, u8 *buf, unsigned int max,
 		  struct mv_fault *fault)
 {
+	if (max > fetchable)
+		max = fetchable;
 	memcpy(buf, (const u8 *)(uintptr_t)v->rip, max);
 	return max;
 }
@@ -568,10 +571,28 @@ static bool test_fault(struct sample *s, const char *bytes, u8 vector,
 	       same_as(s->before.gpr, (uintptr_t)s->at, s->before.rflags);
 }
 
+/* Only the first byte can be had; @fetch: that is what the CPU stopped for. */
+static bool test_half(struct sample *s, bool fetch, int ret)
+{
+	int got;
+
+	set_up_read(s);
+	vcpu.exit.fault.fetch = fetch;
+	fetchable = 1;
+	got = mv_handle_mmio(&vcpu);
+	fetchable = MV_INSN_MAX;
+	vcpu.exit.fault.fetch = false;
+	return got == ret && !faulted && !vcpu.complete &&
+	       (got || run_page.exit_reason == MINIVMM_EXIT_INTERNAL_ERROR) &&
+	       same_as(s->before.gpr, (uintptr_t)s->at, s->before.rflags);
+}
+
 static void test_refusals(struct sample *s)
 {
 	ksft_test_result(test_moved_rip(s), "mmio drops what was left\n");
 	ksft_test_result(test_not_claimed(s), "mmio reports what it cannot\n");
+	ksft_test_result(test_half(s, true, 0), "mmio executes no device\n");
+	ksft_test_result(test_half(s, false, 1), "mmio retries a lost page\n");
 	ksft_test_result(test_fault(s, "\xf0\x8b\x07", X86_TRAP_UD, false),
 			 "mmio gives #UD for lock mov\n");
 	ksft_test_result(test_fault(s, "\x66\x66\x66\x66\x66\x66\x66\x66\x66"
@@ -615,7 +636,7 @@ int main(void)
 	s.at = emit_prologue();
 
 	ksft_print_header();
-	ksft_set_plan(7);
+	ksft_set_plan(9);
 	for (nr = 0; good && nr < SAMPLES;) {
 		if (!generate(&s, &rand))
 			continue;
