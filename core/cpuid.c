@@ -23,6 +23,7 @@
 #include <asm/processor-flags.h>
 #include <asm/processor.h>
 
+#include "compat.h"
 #include "core.h"
 
 enum { EAX, EBX, ECX, EDX };

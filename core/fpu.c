@@ -22,6 +22,7 @@
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 
+#include "compat.h"
 #include "core.h"
 
 /* User states that a guest can have; no supervisor state, no AMX, no MPX */

@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Model-specific registers: one table, a row for each MSR that exists.
+ *
+ * Any other MSR is #GP for the guest and the end of the list for the client.
+ * The guest comes here inside the run section, the client with ioctls; rows
+ * say where the two differ.
+ */
+#include <linux/bits.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <asm/msr.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include <asm/tsc.h>
+
+#include "compat.h"
+#include "core.h"
+
+#define NR_VARIABLE_MTRRS	8
+#define NR_FIXED_MTRRS		11
+
+/* Eight variable ranges, the fixed ones, write-combining (SDM 12.11.1) */
+#define MTRR_CAP	(BIT(10) | BIT(8) | NR_VARIABLE_MTRRS)
+
+/* What a CPU without branch trace and PEBS reports (SDM vol. 4) */
+#define MISC_ENABLE_RESET	(MSR_IA32_MISC_ENABLE_FAST_STRING | \
+				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | \
+				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
+/* What a guest may turn on or off, with no effect */
+#define MISC_ENABLE_WRITABLE	(MSR_IA32_MISC_ENABLE_FAST_STRING | \
+				 MSR_IA32_MISC_ENABLE_TCC | \
+				 MSR_IA32_MISC_ENABLE_ENHANCED_SPEEDSTEP)
+
+/* No errata of the host's microcode show in a guest: any revision will do. */
+#define UCODE_REV_RESET		BIT_ULL(32)
+
+#define PAT_RESET		0x0007040600070406ULL
+
+/* The MTRRs' numbers (SDM 12.11). A variable one is a base and a mask. */
+enum {
+	MTRR_CAPABILITY = 0xfe,
+	MTRR_VARIABLE = 0x200,
+	MTRR_FIXED_64K = 0x250,
+	MTRR_FIXED_16K = 0x258,
+	MTRR_FIXED_4K = 0x268,
+	MTRR_DEF_TYPE = 0x2ff,
+};
+
+/* An enabled second-level cache, the value KVM has for it */
+#define BBL_CR_CTL3_VALUE	0xbe702111
+
+#define EFER_KNOWN		(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
+
+/* MSRs that nothing here depends on: written, remembered, read */
+struct mv_msr_store {
+	u64 mtrr_def_type;
+	u64 mtrr_fixed[NR_FIXED_MTRRS];
+	u64 mtrr_var[2 * NR_VARIABLE_MTRRS];
+	u64 misc_enable;
+	u64 ucode_rev;
+	u64 platform_info;
+};
+
+/* What a row says, beside where the value is kept */
+#define CONSTANT	BIT(0)	/* always .value; no part of the vCPU's state */
+#define GUEST_REWRITES	BIT(1)	/* ... and the guest may write that value */
+#define GUEST_READ_ONLY	BIT(2)	/* the guest's write: #GP */
+#define IGNORE_WRITES	BIT(3)	/* the guest's write: nothing happens */
+#define CLIENT_ONLY	BIT(4)	/* the guest gets at it without an exit */
+#define NEED_RDTSCP	BIT(5)	/* exists with RDTSCP or RDPID only */
+#define IN_STORE	BIT(6)	/* kept in struct mv_msr_store */
+
+#define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
+#define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
+
+/**
+ * struct msr_row - one MSR, or several in a row
+ * @index: its number
+ * @count: how many, with consecutive numbers and values; 0: one
+ * @flags: see above
+ * @offset: of the u64 in struct mv_vcpu, or in struct mv_msr_store
+ * @dirty: group that a change makes the back end load
+ * @value: of a CONSTANT
+ * @get: computes the value, if it is not kept anywhere
+ * @valid: can the MSR have this value? Absent: any.
+ * @set: writes a value that is @valid, if that takes more than keeping it.
+ *	Nonzero: it cannot be written now.
+ */
+struct msr_row {
+	u32 index;
+	u8 count;
+	u8 flags;
+	u16 offset;
+	u32 dirty;
+	u64 value;
+	u64 (*get)(struct mv_vcpu *vcpu);
+	bool (*valid)(struct mv_vcpu *vcpu, u32 index, u64 data);
+	int (*set)(struct mv_vcpu *vcpu, u64 data, bool client);
+};
+
+/* ---- which values are possible --------------------------------------------- */
+
+/* The back end loads these into the CPU, whose WRMSR would fault. */
+static bool valid_canonical(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return (u64)((s64)(data << 16) >> 16) == data;
+}
+
+static bool valid_32bit(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return !(data >> 32);
+}
+
+/* UC, WC, WT, WP, WB (SDM 12.11.2.1) */
+static bool valid_memory_type(u8 type)
+{
+	return type < 7 && (BIT(type) & 0x73);
+}
+
+/* The same and UC- (SDM 12.12.2) */
+static bool valid_pat(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	unsigned int i;
+
+	for (i = 0; i < 64; i += 8) {
+		u8 type = data >> i;
+
+		if (type != 7 && !valid_memory_type(type))
+			return false;
+	}
+	return true;
+}
+
+static bool valid_mtrr_def_type(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return !(data & ~0xcffULL) && valid_memory_type(data);
+}
+
+static bool valid_mtrr_fixed(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	unsigned int i;
+
+	for (i = 0; i < 64; i += 8) {
+		if (!valid_memory_type(data >> i))
+			return false;
+	}
+	return true;
+}
+
+static u64 beyond_maxphyaddr(const struct mv_vcpu *vcpu)
+{
+	return ~0ULL << vcpu->cpuid.maxphyaddr;
+}
+
+/* Even: base and type. Odd: mask and valid bit (SDM 12.11.2.3) */
+static bool valid_mtrr_var(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	u64 reserved = beyond_maxphyaddr(vcpu);
+
+	if (index & 1)
+		return !(data & (reserved | 0x7ff));
+	return !(data & (reserved | 0xf00)) && valid_memory_type(data);
+}
+
+/* x2APIC mode, bit 10, is not offered. */
+static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return !(data & (beyond_maxphyaddr(vcpu) | 0x6ff));
+}
+
+/* ---- the ones that do something -------------------------------------------- */
+
+static u64 get_tsc(struct mv_vcpu *vcpu)
+{
+	return rdtsc() + vcpu->tsc_offset;
+}
+
+/* A write of the guest's moves TSC_ADJUST along (SDM 18.17.3). */
+static int set_tsc(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	u64 offset = data - rdtsc();
+
+	if (!client)
+		vcpu->tsc_adjust += offset - vcpu->tsc_offset;
+	vcpu->tsc_offset = offset;
+	return 0;
+}
+
+/* A client restores the TSC by itself: for it this is a number only. */
+static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	if (!client)
+		vcpu->tsc_offset += data - vcpu->tsc_adjust;
+	vcpu->tsc_adjust = data;
+	return 0;
+}
+
+static int set_apic_base(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	vcpu->apic_base = data;
+	mv_cpuid_update(vcpu);
+	return 0;
+}
+
+/* SDM 2.2.1; LMA is the CPU's alone. */
+static int set_efer(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	u64 allowed = client ? EFER_KNOWN : vcpu->cpuid.efer_allowed;
+	u64 changed;
+
+	if (data & ~allowed)
+		return -EINVAL;
+	data = (data & ~(u64)EFER_LMA) | (vcpu->efer & EFER_LMA);
+	changed = data ^ vcpu->efer;
+	if (!client && (changed & EFER_LME) && (vcpu->cr0 & X86_CR0_PG))
+		return -EINVAL;
+	vcpu->efer = data;
+	if (changed & EFER_NX)
+		vcpu->dirty |= MV_STATE_TLB;
+	return 0;
+}
+
+static int set_misc_enable(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	u64 changed = data ^ vcpu->msrs->misc_enable;
+
+	if (!client && (changed & ~MISC_ENABLE_WRITABLE))
+		return -EINVAL;
+	vcpu->msrs->misc_enable = data;
+	return 0;
+}
+
+/* ---- the table --------------------------------------------------------------- */
+
+static const struct msr_row rows[] = {
+	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_APICBASE, VCPU(apic_base), .valid = valid_apic_base,
+	  .set = set_apic_base },
+	{ MSR_EFER, VCPU(efer), .set = set_efer, .dirty = MV_STATE_CRS },
+	{ MSR_IA32_CR_PAT, VCPU(pat), .valid = valid_pat,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_SYSENTER_CS, VCPU(sysenter_cs), .valid = valid_32bit,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_SYSENTER_ESP, VCPU(sysenter_esp), .valid = valid_canonical,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_SYSENTER_EIP, VCPU(sysenter_eip), .valid = valid_canonical,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_STAR, VCPU(star), .dirty = MV_STATE_MSRS },
+	{ MSR_LSTAR, VCPU(lstar), .valid = valid_canonical,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_CSTAR, VCPU(cstar), .valid = valid_canonical,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_SYSCALL_MASK, VCPU(sfmask), .valid = valid_32bit,
+	  .dirty = MV_STATE_MSRS },
+	{ MSR_TSC_AUX, VCPU(tsc_aux), .flags = NEED_RDTSCP,
+	  .valid = valid_32bit, .dirty = MV_STATE_MSRS },
+	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = CLIENT_ONLY,
+	  .valid = valid_canonical },
+	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = CLIENT_ONLY,
+	  .valid = valid_canonical, .dirty = MV_STATE_SEGS },
+	{ MSR_GS_BASE, VCPU(seg[MV_GS].base), .flags = CLIENT_ONLY,
+	  .valid = valid_canonical, .dirty = MV_STATE_SEGS },
+
+	{ MTRR_CAPABILITY, .flags = CONSTANT, .value = MTRR_CAP },
+	{ MTRR_DEF_TYPE, STORE(mtrr_def_type), .flags = IN_STORE,
+	  .valid = valid_mtrr_def_type },
+	{ MTRR_VARIABLE, .count = 2 * NR_VARIABLE_MTRRS, STORE(mtrr_var),
+	  .flags = IN_STORE, .valid = valid_mtrr_var },
+	{ MTRR_FIXED_64K, STORE(mtrr_fixed[0]), .flags = IN_STORE,
+	  .valid = valid_mtrr_fixed },
+	{ MTRR_FIXED_16K, .count = 2, STORE(mtrr_fixed[1]),
+	  .flags = IN_STORE, .valid = valid_mtrr_fixed },
+	{ MTRR_FIXED_4K, .count = 8, STORE(mtrr_fixed[3]),
+	  .flags = IN_STORE, .valid = valid_mtrr_fixed },
+
+	{ MSR_IA32_MISC_ENABLE, STORE(misc_enable), .flags = IN_STORE,
+	  .set = set_misc_enable },
+	{ MSR_PLATFORM_INFO, STORE(platform_info),
+	  .flags = IN_STORE | GUEST_READ_ONLY },
+	/* Operating systems clear it before CPUID fills it in (SDM 10.11.7). */
+	{ MSR_IA32_UCODE_REV, STORE(ucode_rev),
+	  .flags = IN_STORE | IGNORE_WRITES },
+	{ MSR_IA32_UCODE_WRITE, .flags = CONSTANT | IGNORE_WRITES },
+
+	/* No banks of machine-check registers, nothing to report */
+	{ MSR_IA32_MCG_CAP, .flags = CONSTANT },
+	{ MSR_IA32_MCG_STATUS, .flags = CONSTANT | GUEST_REWRITES },
+	{ MSR_IA32_P5_MC_ADDR, .flags = CONSTANT },
+	{ MSR_IA32_P5_MC_TYPE, .flags = CONSTANT },
+	/* No VMX, no SMX, and locked, so nobody can turn them on */
+	{ MSR_IA32_FEAT_CTL, .flags = CONSTANT, .value = FEAT_CTL_LOCKED },
+	/* Neither last-branch records nor single steps on branches */
+	{ MSR_IA32_DEBUGCTLMSR, .flags = CONSTANT | GUEST_REWRITES },
+	/* Read by operating systems without asking whether they are there */
+	{ MSR_IA32_PLATFORM_ID, .flags = CONSTANT },
+	{ MSR_IA32_EBL_CR_POWERON, .flags = CONSTANT },
+	{ MSR_IA32_BBL_CR_CTL3, .flags = CONSTANT, .value = BBL_CR_CTL3_VALUE },
+};
+
+/*
+ * The row of each MSR number, plus 1. All lie in two ranges, so a byte for
+ * every number there makes the search one load.
+ */
+#define NR_LOW		0x400
+#define HIGH_BASE	0xc0000080
+#define NR_HIGH		0x100
+
+static u8 low_rows[NR_LOW] __ro_after_init;
+static u8 high_rows[NR_HIGH] __ro_after_init;
+
+static u8 *row_number(u32 index)
+{
+	if (index < NR_LOW)
+		return &low_rows[index];
+	if (index - HIGH_BASE < NR_HIGH)
+		return &high_rows[index - HIGH_BASE];
+	return NULL;
+}
+
+static u32 row_count(const struct msr_row *row)
+{
+	return row->count ?: 1;
+}
+
+/**
+ * mv_msr_init() - index the table
+ *
+ * Context: module load, before any other function here.
+ */
+void mv_msr_init(void)
+{
+	u32 i, n;
+
+	BUILD_BUG_ON(ARRAY_SIZE(rows) >= U8_MAX);
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (n = 0; n < row_count(&rows[i]); n++) {
+			u8 *number = row_number(rows[i].index + n);
+
+			if (!WARN_ON(!number))
+				*number = i + 1;
+		}
+	}
+}
+
+static const struct msr_row *find_row(u32 index)
+{
+	const u8 *number = row_number(index);
+
+	return number && *number ? &rows[*number - 1] : NULL;
+}
+
+static u64 *kept_at(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index)
+{
+	void *base = row->flags & IN_STORE ? (void *)vcpu->msrs : (void *)vcpu;
+
+	return (u64 *)(base + row->offset) + (index - row->index);
+}
+
+static u64 get_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index)
+{
+	if (row->get)
+		return row->get(vcpu);
+	if (row->flags & CONSTANT)
+		return row->value;
+	return *kept_at(vcpu, row, index);
+}
+
+static int set_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index,
+		     u64 data, bool client)
+{
+	int err = 0;
+
+	if (row->flags & CONSTANT)
+		return data == row->value ? 0 : -EINVAL;
+	if (row->valid && !row->valid(vcpu, index, data))
+		return -EINVAL;
+	if (row->set)
+		err = row->set(vcpu, data, client);
+	else
+		*kept_at(vcpu, row, index) = data;
+	if (!err)
+		vcpu->dirty |= row->dirty;
+	return err;
+}
+
+/* The row of an MSR that the guest has, or NULL */
+static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
+{
+	const struct msr_row *row = find_row(index);
+
+	if (!row || (row->flags & CLIENT_ONLY))
+		return NULL;
+	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
+		return NULL;
+	return row;
+}
+
+/**
+ * mv_read_msr() - RDMSR by the guest
+ * @vcpu: the vCPU
+ * @index: ECX
+ * @data: the value
+ *
+ * Context: inside the run section.
+ * Return: 0; nonzero: the guest gets #GP(0).
+ */
+int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
+{
+	const struct msr_row *row = guest_row(vcpu, index);
+
+	if (!row)
+		return -EINVAL;
+	*data = get_value(vcpu, row, index);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(mv_read_msr);
+
+/**
+ * mv_write_msr() - WRMSR by the guest
+ * @vcpu: the vCPU. For EFER, MV_STATE_CRS must be valid: its group becomes
+ *	dirty as a whole.
+ * @index: ECX
+ * @data: EDX:EAX
+ *
+ * What the back end has to load is dirty afterwards. For an MSR that it loads
+ * into the CPU itself (STAR, LSTAR, SFMASK, TSC_AUX) that is MV_STATE_MSRS too.
+ *
+ * Context: inside the run section.
+ * Return: 0; nonzero: the guest gets #GP(0), and nothing changed.
+ */
+int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	const struct msr_row *row = guest_row(vcpu, index);
+
+	if (!row)
+		return -EINVAL;
+	if (row->flags & IGNORE_WRITES)
+		return 0;
+	if (row->flags & GUEST_READ_ONLY)
+		return -EINVAL;
+	if ((row->flags & (CONSTANT | GUEST_REWRITES)) == CONSTANT)
+		return -EINVAL;
+	return set_value(vcpu, row, index, data, false);
+}
+EXPORT_SYMBOL_GPL(mv_write_msr);
+
+/* ---- the client's side --------------------------------------------------------- */
+
+/**
+ * mv_msr_create() - what a new vCPU needs for its MSRs
+ * @vcpu: the vCPU
+ *
+ * Context: may sleep. Return: 0 or -ENOMEM.
+ */
+int mv_msr_create(struct mv_vcpu *vcpu)
+{
+	vcpu->msrs = kzalloc(sizeof(*vcpu->msrs), GFP_KERNEL_ACCOUNT);
+	return vcpu->msrs ? 0 : -ENOMEM;
+}
+
+/**
+ * mv_msr_destroy() - undo mv_msr_create()
+ * @vcpu: the vCPU
+ */
+void mv_msr_destroy(struct mv_vcpu *vcpu)
+{
+	kfree(vcpu->msrs);
+}
+
+/**
+ * mv_msr_reset() - MSRs as after a reset (SDM vol. 3, table 10-1)
+ * @vcpu: the vCPU
+ *
+ * EFER and the segment bases are part of mv_state_reset(). Unlike on a CPU
+ * the local APIC is off: nobody emulates one yet but the client, which turns it
+ * on with IA32_APIC_BASE.
+ */
+void mv_msr_reset(struct mv_vcpu *vcpu)
+{
+	vcpu->pat = PAT_RESET;
+	vcpu->sysenter_cs = 0;
+	vcpu->sysenter_esp = 0;
+	vcpu->sysenter_eip = 0;
+	vcpu->star = 0;
+	vcpu->lstar = 0;
+	vcpu->cstar = 0;
+	vcpu->sfmask = 0;
+	vcpu->kernel_gs_base = 0;
+	vcpu->tsc_aux = 0;
+	vcpu->tsc_adjust = 0;
+	vcpu->tsc_offset = -rdtsc();
+	vcpu->apic_base = 0;
+	*vcpu->msrs = (struct mv_msr_store) {
+		.misc_enable = MISC_ENABLE_RESET,
+		.ucode_rev = UCODE_REV_RESET,
+	};
+	vcpu->dirty |= MV_STATE_MSRS;
+}
+
+/*
+ * The MSRs that are part of a vCPU's state, written to @indices unless that is
+ * NULL. Return: how many, or -EFAULT.
+ */
+static int list_msrs(u32 __user *indices)
+{
+	int count = 0;
+	u32 i, n;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].flags & CONSTANT)
+			continue;
+		if ((rows[i].flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp)
+			continue;
+		for (n = 0; n < row_count(&rows[i]); n++) {
+			if (indices && put_user(rows[i].index + n,
+						&indices[count]))
+				return -EFAULT;
+			count++;
+		}
+	}
+	return count;
+}
+
+/**
+ * mv_msr_index_list() - MINIVMM_GET_MSR_INDEX_LIST
+ * @user: nmsrs in: room; out: how many MSRs a vCPU's state has
+ *
+ * Context: may sleep. Return: 0, -EFAULT, -E2BIG with nmsrs filled in.
+ */
+int mv_msr_index_list(struct minivmm_msr_list __user *user)
+{
+	u32 count = list_msrs(NULL);
+	u32 room;
+
+	if (get_user(room, &user->nmsrs) || put_user(count, &user->nmsrs))
+		return -EFAULT;
+	if (room < count)
+		return -E2BIG;
+	return list_msrs(user->indices) < 0 ? -EFAULT : 0;
+}
+
+static int client_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
+		      bool write)
+{
+	const struct msr_row *row = find_row(entry->index);
+
+	if (!row || ((row->flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp))
+		return -EINVAL;
+	mv_need(vcpu, row->dirty);
+	if (write)
+		return set_value(vcpu, row, entry->index, entry->data, true);
+	entry->data = get_value(vcpu, row, entry->index);
+	return 0;
+}
+
+static int do_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user,
+		   bool write)
+{
+	struct minivmm_msr_entry *entries;
+	size_t size;
+	int done;
+	u32 n;
+
+	if (get_user(n, &user->nmsrs))
+		return -EFAULT;
+	if (n >= MV_MAX_MSRS)
+		return -E2BIG;
+	size = array_size(n, sizeof(*entries));
+	entries = memdup_user(user->entries, size);
+	if (IS_ERR(entries))
+		return PTR_ERR(entries);
+
+	for (done = 0; done < n; done++) {
+		if (client_msr(vcpu, &entries[done], write))
+			break;
+	}
+	if (!write && copy_to_user(user->entries, entries, size))
+		done = -EFAULT;
+	kfree(entries);
+	return done;
+}
+
+/**
+ * mv_get_msrs() - MINIVMM_GET_MSRS
+ * @vcpu: the vCPU
+ * @user: entries[].index in, entries[].data out
+ *
+ * Context: may sleep.
+ * Return: how many were read, up to the first that does not exist; -EFAULT,
+ * -E2BIG, -ENOMEM.
+ */
+int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user)
+{
+	return do_msrs(vcpu, user, false);
+}
+
+/**
+ * mv_set_msrs() - MINIVMM_SET_MSRS
+ * @vcpu: the vCPU
+ * @user: the MSRs to write
+ *
+ * Context: may sleep.
+ * Return: how many were written, up to the first that does not exist or cannot
+ * have the value; -EFAULT, -E2BIG, -ENOMEM.
+ */
+int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user)
+{
+	return do_msrs(vcpu, user, true);
+}
