@@ -20,6 +20,9 @@ static void machine_end(void *opaque, enum exit_code code)
 	struct machine *m = opaque;
 	int running = MACHINE_RUNNING;
 
+	/* With panic=N on its command line, a panicking kernel resets, its way. */
+	if ((code == EXIT_REBOOT || code == EXIT_TRIPLE_FAULT) && m->console.panic.panicked)
+		code = EXIT_PANIC;
 	if (atomic_compare_exchange_strong(&m->result, &running, code))
 		bell_ring(&m->stopped);
 	atomic_store(&m->vcpu.stop, true);
@@ -32,10 +35,7 @@ static void machine_power_off(void *opaque)
 
 static void machine_reset(void *opaque)
 {
-	struct machine *m = opaque;
-
-	/* With panic=N on its command line, a panicking kernel resets. */
-	machine_end(m, m->console.panic.panicked ? EXIT_PANIC : EXIT_REBOOT);
+	machine_end(opaque, EXIT_REBOOT);
 }
 
 static void machine_panicked(void *opaque)
