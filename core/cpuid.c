@@ -758,28 +758,19 @@ static void derive(struct mv_vcpu *vcpu)
 }
 
 /**
- * mv_cpuid_create() - a new vCPU, before its client says which CPU it is
+ * mv_cpuid_reset() - a new vCPU, before its client says which CPU it is
  * @vcpu: the vCPU
  *
  * CPUID is all zeros, yet everything the hardware has is allowed: as in KVM,
  * tiny clients may go without MINIVMM_SET_CPUID2.
  */
-void mv_cpuid_create(struct mv_vcpu *vcpu)
+void mv_cpuid_reset(struct mv_vcpu *vcpu)
 {
 	vcpu->cpuid.cr4_allowed = host_cr4();
 	vcpu->cpuid.efer_allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 	vcpu->cpuid.maxphyaddr = 36;
 	vcpu->cpuid.rdtscp = mv_ops->caps.rdtscp;
 	vcpu->fpu_features = mv_fpu_features();
-}
-
-/**
- * mv_cpuid_destroy() - free the leaves
- * @vcpu: the vCPU
- */
-void mv_cpuid_destroy(struct mv_vcpu *vcpu)
-{
-	kvfree(vcpu->cpuid.entries);
 }
 
 /* Linear addresses have 48 bits here; 57 and 0 are what clients also say. */

@@ -231,7 +231,6 @@ int mv_fpu_create(struct mv_vcpu *vcpu)
 	complete_area(area);
 	area->header.xfeatures = XFEATURE_MASK_FPSSE;
 	vcpu->fpu = area;
-	vcpu->xcr0 = XFEATURE_MASK_FP;
 	return 0;
 }
 

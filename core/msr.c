@@ -168,10 +168,19 @@ static bool valid_mtrr_var(struct mv_vcpu *vcpu, u32 index, u64 data)
 	return !(data & (reserved | 0xf00)) && valid_memory_type(data);
 }
 
-/* x2APIC mode, bit 10, is not offered. */
+/**
+ * mv_valid_apic_base() - can IA32_APIC_BASE have this value? (SDM 11.4.4)
+ * @vcpu: the vCPU
+ * @value: x2APIC mode, bit 10, is not offered
+ */
+bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value)
+{
+	return !(value & (beyond_maxphyaddr(vcpu) | 0x6ff));
+}
+
 static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
 {
-	return !(data & (beyond_maxphyaddr(vcpu) | 0x6ff));
+	return mv_valid_apic_base(vcpu, data);
 }
 
 /* ---- the ones that do something -------------------------------------------- */
@@ -198,6 +207,13 @@ static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 	if (!client)
 		vcpu->tsc_offset += data - vcpu->tsc_adjust;
 	vcpu->tsc_adjust = data;
+	return 0;
+}
+
+/* Bits 63:32 ignore writes and read as 0 (SDM vol. 4). */
+static int set_sysenter_cs(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	vcpu->sysenter_cs = (u32)data;
 	return 0;
 }
 
@@ -245,24 +261,25 @@ static const struct msr_row rows[] = {
 	  .dirty = MV_STATE_MSRS },
 	{ MSR_IA32_APICBASE, VCPU(apic_base), .valid = valid_apic_base,
 	  .set = set_apic_base },
-	{ MSR_EFER, VCPU(efer), .set = set_efer, .dirty = MV_STATE_CRS },
+	{ MSR_EFER, VCPU(efer), .set = set_efer,
+	  .dirty = MV_STATE_CRS | MV_STATE_SYSCALL },
 	{ MSR_IA32_CR_PAT, VCPU(pat), .valid = valid_pat,
 	  .dirty = MV_STATE_MSRS },
-	{ MSR_IA32_SYSENTER_CS, VCPU(sysenter_cs), .valid = valid_32bit,
+	{ MSR_IA32_SYSENTER_CS, VCPU(sysenter_cs), .set = set_sysenter_cs,
 	  .dirty = MV_STATE_MSRS },
 	{ MSR_IA32_SYSENTER_ESP, VCPU(sysenter_esp), .valid = valid_canonical,
 	  .dirty = MV_STATE_MSRS },
 	{ MSR_IA32_SYSENTER_EIP, VCPU(sysenter_eip), .valid = valid_canonical,
 	  .dirty = MV_STATE_MSRS },
-	{ MSR_STAR, VCPU(star), .dirty = MV_STATE_MSRS },
+	{ MSR_STAR, VCPU(star), .dirty = MV_STATE_SYSCALL },
 	{ MSR_LSTAR, VCPU(lstar), .valid = valid_canonical,
-	  .dirty = MV_STATE_MSRS },
-	{ MSR_CSTAR, VCPU(cstar), .valid = valid_canonical,
-	  .dirty = MV_STATE_MSRS },
+	  .dirty = MV_STATE_SYSCALL },
+	/* remembered only: in 64-bit mode SYSCALL goes to LSTAR */
+	{ MSR_CSTAR, VCPU(cstar), .valid = valid_canonical },
 	{ MSR_SYSCALL_MASK, VCPU(sfmask), .valid = valid_32bit,
-	  .dirty = MV_STATE_MSRS },
+	  .dirty = MV_STATE_SYSCALL },
 	{ MSR_TSC_AUX, VCPU(tsc_aux), .flags = NEED_RDTSCP,
-	  .valid = valid_32bit, .dirty = MV_STATE_MSRS },
+	  .valid = valid_32bit, .dirty = MV_STATE_SYSCALL },
 	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = CLIENT_ONLY,
 	  .valid = valid_canonical },
 	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = CLIENT_ONLY,
@@ -432,8 +449,7 @@ EXPORT_SYMBOL_GPL(mv_read_msr);
  * @index: ECX
  * @data: EDX:EAX
  *
- * What the back end has to load is dirty afterwards. For an MSR that it loads
- * into the CPU itself (STAR, LSTAR, SFMASK, TSC_AUX) that is MV_STATE_MSRS too.
+ * What the back end has to load is dirty afterwards.
  *
  * Context: inside the run section.
  * Return: 0; nonzero: the guest gets #GP(0), and nothing changed.
@@ -481,9 +497,8 @@ void mv_msr_destroy(struct mv_vcpu *vcpu)
  * mv_msr_reset() - MSRs as after a reset (SDM vol. 3, table 10-1)
  * @vcpu: the vCPU
  *
- * EFER and the segment bases are part of mv_state_reset(). Unlike on a CPU
- * the local APIC is off: nobody emulates one yet but the client, which turns it
- * on with IA32_APIC_BASE.
+ * mv_state_reset() sets what the vCPU's state in the run loop depends on: EFER,
+ * segment bases, IA32_APIC_BASE and the TSC.
  */
 void mv_msr_reset(struct mv_vcpu *vcpu)
 {
@@ -498,13 +513,11 @@ void mv_msr_reset(struct mv_vcpu *vcpu)
 	vcpu->kernel_gs_base = 0;
 	vcpu->tsc_aux = 0;
 	vcpu->tsc_adjust = 0;
-	vcpu->tsc_offset = -rdtsc();
-	vcpu->apic_base = 0;
 	*vcpu->msrs = (struct mv_msr_store) {
 		.misc_enable = MISC_ENABLE_RESET,
 		.ucode_rev = UCODE_REV_RESET,
 	};
-	vcpu->dirty |= MV_STATE_MSRS;
+	vcpu->dirty |= MV_STATE_MSRS | MV_STATE_SYSCALL;
 }
 
 /*
