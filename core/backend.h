@@ -146,7 +146,6 @@ enum mv_exit_reason {
 	MV_EXIT_SHUTDOWN,
 	MV_EXIT_FAIL_ENTRY,
 	MV_EXIT_EMULATE,	/* an instruction that nobody here knows */
-	MV_EXIT_DELIVERY,	/* device memory while delivering an event */
 	MV_EXIT_UNEXPECTED,	/* the back end never asked for this one */
 	MV_EXIT_BUSY,		/* another hypervisor owns this CPU */
 	MV_EXIT_BUG,		/* the back end caught itself in an error */
@@ -218,6 +217,7 @@ struct mv_page_cache {
  * @tlb_gen: raised when a translation was taken away; a vCPU that has seen
  *	less flushes before it enters
  * @running: CPUs inside the run section for this VM
+ * @tsc_base: host TSC at creation; the guest's starts at 0
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -234,6 +234,7 @@ struct mv_vm {
 	struct mmu_notifier notifier;
 	atomic64_t tlb_gen;
 	struct cpumask running;
+	u64 tsc_base;
 	bool dead;
 	u32 nr_vcpus;
 	struct mv_vcpu *vcpus[MV_MAX_VCPU_ID];
@@ -303,8 +304,8 @@ struct mv_vcpu {
 	struct mv_page_cache page_cache;
 	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */
 	struct {
-		u64 gva;
-		u32 done;
+		u64 gva;	/* where INS and OUTS move data */
+		u32 count;	/* … and how many elements */
 	} pio;
 };
 
@@ -371,6 +372,7 @@ int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
 bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
+#define MV_DR6_BD	BIT(13)		/* general detect (SDM 18.2.3) */
 void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
 
 /* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */

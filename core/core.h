@@ -11,14 +11,16 @@
 #define MINIVMM_CORE_H
 
 #include <linux/minivmm.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
 #include "backend.h"
 
 #define MV_MAX_VCPUS		255
-#define MV_MAX_VCPU_ID		1024
 #define MV_MAX_SLOTS		509
 #define MV_MAX_CPUID		256
 #define MV_MAX_MSRS		256	/* entries in one GET/SET_MSRS */
 #define MV_MAX_INSN		15
+#define MV_VCPU_MMAP_SIZE	(2 * PAGE_SIZE)
 
 /* ---- main.c ------------------------------------------------------------- */
 
@@ -26,12 +28,34 @@ extern const struct mv_ops *mv_ops;
 
 int mv_check_extension(long cap);
 
+/* Debug register bits (SDM 18.2.3, 18.2.4): changeable; always 1 */
+#define MV_DR6_VOLATILE	0x0000e00fULL
+#define MV_DR6_FIXED		0xffff0ff0ULL
+#define MV_DR7_VOLATILE	0xffff2bffULL
+#define MV_DR7_FIXED		0x00000400ULL
+#define MV_DR7_GD		0x00002000ULL
+
 /* Brings lazy register groups into @vcpu; not inside the run section. */
 static inline void mv_need(struct mv_vcpu *vcpu, u32 groups)
 {
 	groups &= MV_STATE_LAZY & ~vcpu->valid;
 	if (groups)
 		mv_ops->fetch(vcpu, groups);
+}
+
+/* PAE paging: the CPU keeps four PDPTEs of its own (SDM 4.4.1). Needs MV_CRS */
+static inline bool mv_pae_paging(const struct mv_vcpu *vcpu)
+{
+	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) &&
+	       !(vcpu->efer & EFER_LMA);
+}
+
+/* Sets a register that is not part of an instruction's 8 or 16-bit result. */
+static inline void mv_set_reg(struct mv_vcpu *vcpu, enum mv_reg reg, u64 value)
+{
+	vcpu->regs[reg] = value;
+	if (reg == MV_RSP)
+		vcpu->dirty |= MV_STATE_RSP;
 }
 
 /* ---- vm.c --------------------------------------------------------------- */
@@ -59,6 +83,7 @@ int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 
 int mv_vcpu_run(struct mv_vcpu *vcpu);
 void mv_skip_insn(struct mv_vcpu *vcpu);
+void mv_finish_iteration(struct mv_vcpu *vcpu);
 int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len);
 
 /* ---- event.c: exceptions, NMIs, interrupts ------------------------------- */
@@ -66,6 +91,7 @@ int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
 void mv_queue_fault(struct mv_vcpu *vcpu, const struct mv_fault *fault);
 bool mv_ready_for_interrupt(struct mv_vcpu *vcpu);
 int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
+void mv_queue_nmi(struct mv_vcpu *vcpu);
 void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
@@ -183,9 +209,8 @@ int mv_set_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user);
 int mv_get_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user);
 struct minivmm_cpuid_entry2 *mv_cpuid_find(struct mv_vcpu *vcpu, u32 function,
 					   u32 index);
-void mv_cpuid_create(struct mv_vcpu *vcpu);
-void mv_cpuid_destroy(struct mv_vcpu *vcpu);
 void mv_cpuid_update(struct mv_vcpu *vcpu);
+void mv_cpuid_reset(struct mv_vcpu *vcpu);
 
 /* ---- msr.c ------------------------------------------------------------------*/
 
@@ -194,6 +219,7 @@ int mv_msr_create(struct mv_vcpu *vcpu);
 void mv_msr_destroy(struct mv_vcpu *vcpu);
 void mv_msr_reset(struct mv_vcpu *vcpu);
 int mv_msr_index_list(struct minivmm_msr_list __user *user);
+bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 

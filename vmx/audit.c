@@ -13,7 +13,7 @@
 #include <linux/kernel.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
-#include <asm/debugreg.h>
+#include <uapi/asm/debugreg.h>
 #include <asm/processor.h>
 #include "compat.h"
 #include "hw.h"

@@ -26,6 +26,7 @@ struct vmx_counts {
 };
 
 DECLARE_PER_CPU(struct vmx_counts, vmx_counts);
+DECLARE_PER_CPU(struct mv_vcpu *, vmx_current);
 DECLARE_STATIC_KEY_FALSE(vmx_count_key);
 
 #define vmx_count(what)						\

@@ -28,6 +28,8 @@ struct vmx_config {
 	u64 cr4_fixed0, cr4_fixed1;
 };
 
+enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ };
+
 /**
  * struct vmx_vcpu - what VMX needs for one vCPU
  * @vmcs: the VMCS; active on a CPU only inside the run section
@@ -36,7 +38,7 @@ struct vmx_config {
  * @cpu: the CPU whose constants stand in the host-state area, or -1
  * @vpid: tag for this vCPU's translations, 0 if the CPU has none to give
  * @tlb_gen: the vm->tlb_gen that @cpu's TLB has seen
- * @injecting: the next entry delivers an event
+ * @injecting: the event that the next entry delivers
  * @primary: the primary controls as they stand in the VMCS
  * @host_cr3, @host_cr4, @host_fs_base: as they stand in the host-state area
  * @host_rsp: likewise; kept by the entry stub
@@ -45,7 +47,7 @@ struct vmx_vcpu {
 	void *vmcs;
 	bool fresh;
 	bool launched;
-	bool injecting;
+	u8 injecting;		/* enum vmx_injecting */
 	u16 vpid;
 	int cpu;
 	u32 primary;

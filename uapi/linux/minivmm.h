@@ -358,7 +358,6 @@ struct minivmm_run {
 #define MINIVMM_CAP_CHECK_EXTENSION_VM		105
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
-#define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
 
 /* ------------------------------------------------------------------------ */
 /* ioctls                                                                    */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The only place that knows kernel versions. */
+#ifndef MINIVMM_COMPAT_H
+#define MINIVMM_COMPAT_H
+
+#include <linux/version.h>
+
+/* cpuid(), cpuid_count() and cpuid_eax() moved here in 6.16. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#include <asm/cpuid/api.h>
+#else
+#include <asm/processor.h>
+#endif
+
+/* 6.10 took the source from __assign_str(): it is what __string() was given. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define mv_assign_str(dst)	__assign_str(dst)
+#else
+#define mv_assign_str(dst)	__assign_str(dst, dst)
+#endif
+
+#endif

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * minivmm: /dev/minivmm, and the back end behind it.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include "core.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+EXPORT_TRACEPOINT_SYMBOL_GPL(minivmm_entry);
+EXPORT_TRACEPOINT_SYMBOL_GPL(minivmm_exit);
+EXPORT_TRACEPOINT_SYMBOL_GPL(minivmm_page_fault);
+EXPORT_TRACEPOINT_SYMBOL_GPL(minivmm_msr);
+EXPORT_TRACEPOINT_SYMBOL_GPL(minivmm_inj_virq);
+EXPORT_TRACEPOINT_SYMBOL_GPL(minivmm_inj_exception);
+
+const struct mv_ops *mv_ops;
+
+/**
+ * mv_check_extension() - MINIVMM_CHECK_EXTENSION, on the device or a VM
+ * @cap: MINIVMM_CAP_*, or any other number
+ *
+ * Return: what is supported, 0 for what is not.
+ */
+int mv_check_extension(long cap)
+{
+	switch (cap) {
+	case MINIVMM_CAP_HLT:
+	case MINIVMM_CAP_USER_MEMORY:
+	case MINIVMM_CAP_SET_TSS_ADDR:
+	case MINIVMM_CAP_EXT_CPUID:
+	case MINIVMM_CAP_MP_STATE:
+	case MINIVMM_CAP_SYNC_MMU:
+	case MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case MINIVMM_CAP_USER_NMI:
+	case MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case MINIVMM_CAP_SET_IDENTITY_MAP_ADDR:
+	case MINIVMM_CAP_INTERNAL_ERROR_DATA:
+	case MINIVMM_CAP_VCPU_EVENTS:
+	case MINIVMM_CAP_DEBUGREGS:
+	case MINIVMM_CAP_X86_ROBUST_SINGLESTEP:
+	case MINIVMM_CAP_XSAVE:
+	case MINIVMM_CAP_READONLY_MEM:
+	case MINIVMM_CAP_CHECK_EXTENSION_VM:
+	case MINIVMM_CAP_IMMEDIATE_EXIT:
+		return 1;
+	case MINIVMM_CAP_XCRS:
+		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_INTR_SHADOW:
+		return MINIVMM_X86_SHADOW_INT_MOV_SS |
+		       MINIVMM_X86_SHADOW_INT_STI;
+	case MINIVMM_CAP_NR_VCPUS:
+		return min_t(unsigned int, num_online_cpus(), MV_MAX_VCPUS);
+	case MINIVMM_CAP_MAX_VCPUS:
+		return MV_MAX_VCPUS;
+	case MINIVMM_CAP_MAX_VCPU_ID:
+		return MV_MAX_VCPU_ID;
+	case MINIVMM_CAP_NR_MEMSLOTS:
+		return MV_MAX_SLOTS;
+	default:
+		return 0;
+	}
+}
+
+static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	switch (cmd) {
+	case MINIVMM_GET_API_VERSION:
+		return arg ? -EINVAL : MINIVMM_API_VERSION;
+	case MINIVMM_CREATE_VM:
+		/* the only machine type is 0 */
+		return arg ? -EINVAL : mv_vm_create_fd();
+	case MINIVMM_CHECK_EXTENSION:
+		return mv_check_extension(arg);
+	case MINIVMM_GET_VCPU_MMAP_SIZE:
+		return arg ? -EINVAL : MV_VCPU_MMAP_SIZE;
+	case MINIVMM_GET_SUPPORTED_CPUID:
+		return mv_get_supported_cpuid(argp);
+	case MINIVMM_GET_MSR_INDEX_LIST:
+		return mv_msr_index_list(argp);
+	default:
+		return -EINVAL;
+	}
+}
+
+static const struct file_operations mv_dev_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = mv_dev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice mv_dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "minivmm",
+	.fops = &mv_dev_fops,
+};
+
+/**
+ * mv_register_backend() - a back end is ready; /dev/minivmm appears
+ * @ops: must stay until mv_unregister_backend()
+ *
+ * Return: 0, -EBUSY if there is one already, or what misc_register() gives.
+ */
+int mv_register_backend(const struct mv_ops *ops)
+{
+	int ret;
+
+	if (cmpxchg(&mv_ops, NULL, ops)) {
+		pr_err("minivmm: the %s back end is already loaded\n",
+		       mv_ops->name);
+		return -EBUSY;
+	}
+	ret = misc_register(&mv_dev);
+	if (ret)
+		mv_ops = NULL;
+	else
+		pr_info("minivmm: ready, using %s\n", ops->name);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(mv_register_backend);
+
+/**
+ * mv_unregister_backend() - the back end goes; no VM is left
+ * @ops: what was registered
+ *
+ * A VM holds the back end's module, so this cannot be reached while one lives.
+ */
+void mv_unregister_backend(const struct mv_ops *ops)
+{
+	misc_deregister(&mv_dev);
+	mv_ops = NULL;
+}
+EXPORT_SYMBOL_GPL(mv_unregister_backend);
+
+static int __init mv_init(void)
+{
+	mv_msr_init();
+	return mv_fpu_init();
+}
+
+static void __exit mv_exit(void)
+{
+}
+
+module_init(mv_init);
+module_exit(mv_exit);
+
+MODULE_DESCRIPTION("A small virtual machine monitor with KVM's interface");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * MINIVMM_RUN: the loop around the run section.
+ *
+ * The back end runs the guest and handles what needs no sleep. What comes back
+ * here is one neutral exit at a time: repaired, emulated, or handed to user
+ * space.
+ */
+#include <linux/percpu.h>
+#include <linux/printk.h>
+#include <linux/sched/signal.h>
+#include <uapi/asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/processor-flags.h>
+#include "core.h"
+#include "hostwork.h"
+
+/*
+ * What the CPU does at the end of each instruction, and of each iteration of a
+ * repeated one: the shadow of a preceding STI or MOV SS ends, TF traps.
+ */
+void mv_finish_iteration(struct mv_vcpu *vcpu)
+{
+	if (vcpu->intr_shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)) {
+		vcpu->intr_shadow &= ~(MV_SHADOW_STI | MV_SHADOW_MOVSS);
+		vcpu->dirty |= MV_STATE_SHADOW;
+	}
+	if (vcpu->rflags & X86_EFLAGS_TF)
+		mv_queue_db(vcpu, DR_STEP);
+}
+
+/**
+ * mv_skip_insn() - advance: the exit's instruction has been emulated
+ * @vcpu: vcpu->exit.insn_len is its length
+ *
+ * RIP wraps at 4 GiB outside 64-bit mode; only a carry out of bit 31 can tell
+ * the difference, so only then is the mode looked up.
+ *
+ * Context: not inside the run section.
+ */
+void mv_skip_insn(struct mv_vcpu *vcpu)
+{
+	u64 next = vcpu->rip + vcpu->exit.insn_len;
+
+	if (unlikely((vcpu->rip ^ next) & BIT_ULL(32))) {
+		mv_need(vcpu, MV_STATE_SEGS);
+		if (!mv_is_64bit(vcpu))
+			next = (u32)next;
+	}
+	vcpu->rip = next;
+	vcpu->dirty |= MV_STATE_RIP;
+	mv_finish_iteration(vcpu);
+}
+
+/**
+ * mv_emulation_failure() - an instruction we do not know: the client decides
+ * @vcpu: the vCPU
+ * @insn: its bytes, or NULL
+ * @len: how many, at most MV_MAX_INSN
+ */
+int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
+{
+	struct minivmm_run *run = vcpu->run;
+
+	run->exit_reason = MINIVMM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = MINIVMM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 0;
+	run->emulation_failure.flags = 0;
+	if (len) {
+		run->emulation_failure.ndata = 3;
+		run->emulation_failure.flags =
+			MINIVMM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+		run->emulation_failure.insn_size = len;
+		memset(run->emulation_failure.insn_bytes, 0x90, MV_MAX_INSN);
+		memcpy(run->emulation_failure.insn_bytes, insn, len);
+	}
+	return 0;
+}
+
+/* For an instruction that the back end could not name: show the client all. */
+static int unknown_instruction(struct mv_vcpu *vcpu)
+{
+	u8 insn[MV_MAX_INSN];
+	struct mv_fault fault;
+	int len = mv_fetch_insn(vcpu, insn, sizeof(insn), &fault);
+
+	return mv_emulation_failure(vcpu, insn, max(len, 0));
+}
+
+static int internal_error(struct mv_vcpu *vcpu, u32 suberror)
+{
+	struct minivmm_run *run = vcpu->run;
+	int i;
+
+	run->exit_reason = MINIVMM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = vcpu->exit.internal.ndata;
+	for (i = 0; i < vcpu->exit.internal.ndata; i++)
+		run->internal.data[i] = vcpu->exit.internal.data[i];
+	return 0;
+}
+
+/* KVM's data for this one: vectoring info, exit reason, qualification, GPA */
+static int delivery_error(struct mv_vcpu *vcpu)
+{
+	u64 gpa = vcpu->exit.fault.gpa;
+
+	vcpu->exit.internal.ndata = 2;
+	vcpu->exit.internal.data[0] = vcpu->ev.exception.vector;
+	vcpu->exit.internal.data[1] = gpa;
+	return internal_error(vcpu, MINIVMM_INTERNAL_ERROR_DELIVERY_EV);
+}
+
+static int exit_to_user(struct mv_vcpu *vcpu, u32 reason)
+{
+	vcpu->run->exit_reason = reason;
+	return 0;
+}
+
+static int fail_entry(struct mv_vcpu *vcpu)
+{
+	vcpu->run->fail_entry.hardware_entry_failure_reason =
+		vcpu->exit.fail.hw_reason;
+	vcpu->run->fail_entry.cpu = vcpu->exit.fail.cpu;
+	return exit_to_user(vcpu, MINIVMM_EXIT_FAIL_ENTRY);
+}
+
+static int backend_busy(void)
+{
+	pr_err_ratelimited("minivmm: another hypervisor owns this CPU's virtualization extension; unload it (modprobe -r kvm_intel), or load kvm with enable_virt_at_load=0\n");
+	return -EBUSY;
+}
+
+static int backend_bug(struct mv_vcpu *vcpu)
+{
+	pr_err_ratelimited("minivmm: cannot turn on virtualization on CPU %d; VM killed\n",
+			   raw_smp_processor_id());
+	vcpu->vm->dead = true;
+	return -EIO;
+}
+
+/* An event was on its way into the guest and its delivery touched a device. */
+static bool delivering(const struct mv_vcpu *vcpu)
+{
+	return vcpu->ev.exception.injected || vcpu->ev.nmi.injected ||
+	       vcpu->ev.interrupt.soft;
+}
+
+static int handle_gpa_fault(struct mv_vcpu *vcpu)
+{
+	if (delivering(vcpu) && !mv_gpa_is_ram(vcpu, vcpu->exit.fault.gpa,
+					       vcpu->exit.fault.write))
+		return delivery_error(vcpu);
+	return mv_handle_gpa_fault(vcpu);
+}
+
+/* Every reason has its line; nothing goes back to the guest by default. */
+static int handle_exit(struct mv_vcpu *vcpu)
+{
+	switch (vcpu->exit.reason) {
+	case MV_EXIT_NONE:
+		return 1;
+	case MV_EXIT_WINDOW:
+		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+	case MV_EXIT_HLT:
+		return exit_to_user(vcpu, MINIVMM_EXIT_HLT);
+	case MV_EXIT_PIO:
+		return mv_handle_pio(vcpu);
+	case MV_EXIT_GPA_FAULT:
+		return handle_gpa_fault(vcpu);
+	case MV_EXIT_CR:
+		return mv_handle_cr(vcpu);
+	case MV_EXIT_DR:
+		return mv_handle_dr(vcpu);
+	case MV_EXIT_XSETBV:
+		return mv_handle_xsetbv(vcpu);
+	case MV_EXIT_SHUTDOWN:
+		return exit_to_user(vcpu, MINIVMM_EXIT_SHUTDOWN);
+	case MV_EXIT_FAIL_ENTRY:
+		return fail_entry(vcpu);
+	case MV_EXIT_EMULATE:
+		return unknown_instruction(vcpu);
+	case MV_EXIT_UNEXPECTED:
+		return internal_error(vcpu,
+			MINIVMM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON);
+	case MV_EXIT_BUSY:
+		return backend_busy();
+	case MV_EXIT_BUG:
+		break;
+	}
+	return backend_bug(vcpu);
+}
+
+/*
+ * One run section. Interrupts that arrive in it are taken at its end, while
+ * the time still counts as the guest's.
+ */
+static void enter_guest(struct mv_vcpu *vcpu)
+{
+	struct cpumask *running = &vcpu->vm->running;
+
+	kernel_fpu_begin_mask(0);
+	current->flags |= PF_VCPU;
+	local_irq_disable();
+	vcpu->exit.reason = MV_EXIT_NONE;
+	if (likely(!mv_host_work_pending())) {
+		cpumask_set_cpu(smp_processor_id(), running);
+		/* pairs with mv_flush_guest_tlbs(): seen here, or it sees us */
+		smp_mb__after_atomic();
+		mv_fpu_enter(vcpu);
+		mv_ops->run(vcpu);
+		mv_fpu_leave(vcpu);
+		cpumask_clear_cpu(smp_processor_id(), running);
+	}
+	local_irq_enable();
+	current->flags &= ~PF_VCPU;
+	kernel_fpu_end();
+}
+
+/* Signals, rescheduling, task work. -EINTR if a signal waits. */
+static int host_work(struct mv_vcpu *vcpu)
+{
+	int ret = 0;
+
+	if (mv_host_work_pending())
+		ret = mv_handle_host_work();
+	if (ret)
+		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+	return ret;
+}
+
+static void set_want_window(struct mv_vcpu *vcpu, bool want)
+{
+	if (vcpu->want_window == want)
+		return;
+	vcpu->want_window = want;
+	vcpu->check_events = true;
+}
+
+/* Returns as handlers do: 1 to enter (again). */
+static int run_once(struct mv_vcpu *vcpu)
+{
+	bool window = READ_ONCE(vcpu->run->request_interrupt_window);
+	int ret = host_work(vcpu);
+
+	if (ret)
+		return ret;
+	if (vcpu->ev.triple_fault) {
+		vcpu->ev.triple_fault = false;
+		return exit_to_user(vcpu, MINIVMM_EXIT_SHUTDOWN);
+	}
+	if (window && mv_ready_for_interrupt(vcpu))
+		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+	set_want_window(vcpu, window);
+	enter_guest(vcpu);
+	if (unlikely(vcpu->vm->dead))
+		return -EIO;
+	return handle_exit(vcpu);
+}
+
+/* What user space did for the last exit, then the guest, until user space is
+ * needed again.
+ */
+static int run_loop(struct mv_vcpu *vcpu)
+{
+	int (*complete)(struct mv_vcpu *vcpu) = vcpu->complete;
+	int ret = 1;
+
+	if (complete) {
+		vcpu->complete = NULL;
+		ret = complete(vcpu);
+	}
+	if (ret == 1 && READ_ONCE(vcpu->run->immediate_exit)) {
+		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+		return -EINTR;
+	}
+	while (ret == 1)
+		ret = run_once(vcpu);
+	return ret;
+}
+
+static void fill_run_page(struct mv_vcpu *vcpu)
+{
+	struct minivmm_run *run = vcpu->run;
+
+	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
+	run->ready_for_interrupt_injection = mv_ready_for_interrupt(vcpu);
+	run->flags = 0;
+	run->cr8 = vcpu->cr8;
+	run->apic_base = vcpu->apic_base;
+}
+
+static bool valid_run_page(struct mv_vcpu *vcpu)
+{
+	const struct minivmm_run *run = vcpu->run;
+	u64 cr8 = READ_ONCE(run->cr8);
+
+	if (READ_ONCE(run->minivmm_valid_regs) ||
+	    READ_ONCE(run->minivmm_dirty_regs) || cr8 > 15)
+		return false;
+	vcpu->cr8 = cr8;
+	return true;
+}
+
+/**
+ * mv_vcpu_run() - MINIVMM_RUN
+ * @vcpu: the vCPU, its mutex held
+ *
+ * Return: 0 with the run page filled in; -EINTR for a signal or an immediate
+ * exit; -EINVAL for an impossible run page; -EFAULT if the client's memory
+ * fails; -EBUSY if another hypervisor owns the CPU; -EIO if the VM is dead.
+ */
+int mv_vcpu_run(struct mv_vcpu *vcpu)
+{
+	sigset_t saved;
+	int ret;
+
+	if (!valid_run_page(vcpu))
+		return -EINVAL;
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &saved);
+	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
+	ret = run_loop(vcpu);
+	fill_run_page(vcpu);
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	return ret;
+}

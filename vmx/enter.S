@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Into the guest and out of it.
+ *
+ * int vmx_enter(u64 *regs, struct vmx_vcpu *vmx, bool launched, u32 spec_ctrl)
+ *
+ * The VMCS carries RSP, RIP, RFLAGS, segments and control registers across;
+ * the other fifteen general registers are ours to swap. Guest values must not
+ * linger in registers afterwards: the host could use them speculatively.
+ */
+#include <linux/linkage.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/ibt.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
+
+/* enum mv_reg: the CPU's encoding order */
+#define REG(n)		(8 * (n))
+#define RAX		REG(0)
+#define RCX		REG(1)
+#define RDX		REG(2)
+#define RBX		REG(3)
+#define RBP		REG(5)
+#define RSI		REG(6)
+#define RDI		REG(7)
+
+#define HOST_RSP	0x6c14	/* VMCS field encoding, SDM appendix B */
+/* offsetof(struct vmx_vcpu, host_rsp); vmcs.c asserts it */
+#define VMX_HOST_RSP	56
+
+	.section .text, "ax"
+
+SYM_FUNC_START(vmx_enter)
+	push %rbp
+	mov %rsp, %rbp
+	push %r15
+	push %r14
+	push %r13
+	push %r12
+	push %rbx
+	push %rcx		/* spec_ctrl */
+	push %rdi		/* regs */
+
+	/* The exit must find this stack again. It rarely moves between entries. */
+	cmp %rsp, VMX_HOST_RSP(%rsi)
+	je .Lhost_rsp_known
+	mov %rsp, VMX_HOST_RSP(%rsi)
+	mov $HOST_RSP, %eax
+	vmwrite %rsp, %rax
+.Lhost_rsp_known:
+
+	/* The flags of this test decide below: loading registers keeps them. */
+	test %dl, %dl
+
+	mov RAX(%rdi), %rax
+	mov RCX(%rdi), %rcx
+	mov RDX(%rdi), %rdx
+	mov RBX(%rdi), %rbx
+	mov RBP(%rdi), %rbp
+	mov RSI(%rdi), %rsi
+	mov REG(8)(%rdi), %r8
+	mov REG(9)(%rdi), %r9
+	mov REG(10)(%rdi), %r10
+	mov REG(11)(%rdi), %r11
+	mov REG(12)(%rdi), %r12
+	mov REG(13)(%rdi), %r13
+	mov REG(14)(%rdi), %r14
+	mov REG(15)(%rdi), %r15
+	mov RDI(%rdi), %rdi
+
+	/* Leave nothing of the host in the buffers that VERW clears (MDS). */
+#ifdef VM_CLEAR_CPU_BUFFERS
+	VM_CLEAR_CPU_BUFFERS
+#elif defined(CLEAR_CPU_BUFFERS)
+	CLEAR_CPU_BUFFERS
+#endif
+
+	UNWIND_HINT_SAVE
+	jnz .Lresume
+	vmlaunch
+	jmp .Lfailed
+.Lresume:
+	vmresume
+.Lfailed:
+	/* Still here: VMfail. Nothing of the guest has run. */
+	UNWIND_HINT_RESTORE
+	mov $1, %eax
+	jmp .Lclear
+
+SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
+	UNWIND_HINT_RESTORE
+	ENDBR
+
+	push %rdi
+	mov 8(%rsp), %rdi
+	mov %rax, RAX(%rdi)
+	mov %rcx, RCX(%rdi)
+	mov %rdx, RDX(%rdi)
+	mov %rbx, RBX(%rdi)
+	mov %rbp, RBP(%rdi)
+	mov %rsi, RSI(%rdi)
+	mov %r8, REG(8)(%rdi)
+	mov %r9, REG(9)(%rdi)
+	mov %r10, REG(10)(%rdi)
+	mov %r11, REG(11)(%rdi)
+	mov %r12, REG(12)(%rdi)
+	mov %r13, REG(13)(%rdi)
+	mov %r14, REG(14)(%rdi)
+	mov %r15, REG(15)(%rdi)
+	pop RDI(%rdi)
+	xor %eax, %eax
+
+.Lclear:
+	xor %ebx, %ebx
+	xor %ecx, %ecx
+	xor %edx, %edx
+	xor %esi, %esi
+	xor %edi, %edi
+	xor %ebp, %ebp
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	xor %r11d, %r11d
+	xor %r12d, %r12d
+	xor %r13d, %r13d
+	xor %r14d, %r14d
+	xor %r15d, %r15d
+
+	/*
+	 * Return and branch predictions made in the guest must not steer the
+	 * host: refill the return stack, and on CPUs whose kernel runs with
+	 * IBRS set it again, all before the first RET.
+	 */
+	FILL_RETURN_BUFFER %rbx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	ALTERNATIVE "jmp .Lspec_ctrl_done", "", X86_FEATURE_KERNEL_IBRS
+	mov %eax, %ebx
+	mov $MSR_IA32_SPEC_CTRL, %ecx
+	mov 8(%rsp), %eax
+	xor %edx, %edx
+	wrmsr
+	mov %ebx, %eax
+.Lspec_ctrl_done:
+
+	add $16, %rsp		/* regs, spec_ctrl */
+	pop %rbx
+	pop %r12
+	pop %r13
+	pop %r14
+	pop %r15
+	pop %rbp
+	RET
+SYM_FUNC_END(vmx_enter)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Extended page tables (SDM 29.3): guest-physical to host-physical.
+ *
+ * Four levels of 512 entries, as in the CPU's own paging. Everything here runs
+ * under vm->mmu_lock; entries change by single 64-bit stores, since the CPUs
+ * walk the tables at any time. Tables are freed with the VM only: an unmapped
+ * range keeps its (empty) tables, so no walk can meet a freed page.
+ */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include "hw.h"
+#include "vmx.h"
+
+#define EPT_LEVELS	4
+#define EPT_ENTRIES	512
+#define EPT_ADDR	GENMASK_ULL(51, 12)
+#define EPT_RWX		(VMX_EPT_READABLE_MASK | VMX_EPT_WRITABLE_MASK | \
+			 VMX_EPT_EXECUTABLE_MASK)
+/*
+ * Guest RAM is ordinary cacheable memory of the host whatever the guest's PAT
+ * says: write-back, PAT ignored.
+ */
+#define EPT_LEAF_RAM	((6ULL << VMX_EPT_MT_EPTE_SHIFT) | VMX_EPT_IPAT_BIT)
+
+/* Level 3 is the root (512 GiB an entry), level 0 holds the pages. */
+static unsigned int ept_index(u64 gfn, int level)
+{
+	return (gfn >> (9 * level)) & (EPT_ENTRIES - 1);
+}
+
+static u64 *ept_table(u64 entry)
+{
+	return __va(entry & EPT_ADDR);
+}
+
+/**
+ * vmx_ept_map() - let the guest reach a page
+ * @vm: the VM, mmu_lock held
+ * @gfn: guest frame, below 2^36
+ * @pfn: host frame
+ * @prot: MV_MAP_*; reading and executing are always allowed
+ * @cache: at least as many pages as there are levels below the root
+ *
+ * Return: true if a translation changed that a TLB may still hold with other
+ * rights to other memory. More rights to the same frame need no flush: a CPU
+ * that still has the old entry faults and drops it (SDM 29.4.3.1).
+ */
+bool vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+		 struct mv_page_cache *cache)
+{
+	u64 *table = to_vmx_vm(vm)->root, old, new;
+	int level;
+
+	for (level = EPT_LEVELS - 1; level; level--) {
+		u64 *entry = &table[ept_index(gfn, level)];
+
+		if (!*entry) {
+			void *page = cache->page[--cache->nr];
+
+			WRITE_ONCE(*entry, __pa(page) | EPT_RWX);
+		}
+		table = ept_table(*entry);
+	}
+
+	table += ept_index(gfn, 0);
+	old = *table;
+	new = (pfn << PAGE_SHIFT) | EPT_LEAF_RAM | VMX_EPT_READABLE_MASK |
+	      VMX_EPT_EXECUTABLE_MASK;
+	if (prot & MV_MAP_WRITE)
+		new |= VMX_EPT_WRITABLE_MASK;
+	WRITE_ONCE(*table, new);
+	return (old & EPT_RWX) && (old & ~VMX_EPT_WRITABLE_MASK) !=
+				  (new & ~VMX_EPT_WRITABLE_MASK);
+}
+
+static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end)
+{
+	u64 span = 1ULL << (9 * level);
+	bool zapped = false;
+	u64 i, first, last;
+
+	first = start > base ? (start - base) >> (9 * level) : 0;
+	last = min_t(u64, (end - base + span - 1) >> (9 * level), EPT_ENTRIES);
+	for (i = first; i < last; i++) {
+		if (!table[i])
+			continue;
+		if (level) {
+			zapped |= zap_table(ept_table(table[i]), level - 1,
+					    base + i * span, start, end);
+		} else {
+			WRITE_ONCE(table[i], 0);
+			zapped = true;
+		}
+	}
+	return zapped;
+}
+
+/**
+ * vmx_ept_zap() - take pages away from the guest
+ * @vm: the VM, mmu_lock held
+ * @start: first guest frame
+ * @end: the one after the last
+ *
+ * Return: true if anything was mapped; the caller must flush the guest's TLBs
+ * before the pages may be used for something else.
+ */
+bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end)
+{
+	return zap_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1, 0, start, end);
+}
+
+static void free_table(u64 *table, int level)
+{
+	int i;
+
+	for (i = 0; level && i < EPT_ENTRIES; i++) {
+		if (table[i])
+			free_table(ept_table(table[i]), level - 1);
+	}
+	free_page((unsigned long)table);
+}
+
+/**
+ * vmx_vm_create() - empty EPT for a new VM
+ * @vm: the VM
+ *
+ * Context: may sleep. Return: 0 or -ENOMEM.
+ */
+int vmx_vm_create(struct mv_vm *vm)
+{
+	struct vmx_vm *vmx_vm = kzalloc(sizeof(*vmx_vm), GFP_KERNEL_ACCOUNT);
+
+	if (!vmx_vm)
+		return -ENOMEM;
+	vmx_vm->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx_vm->root) {
+		kfree(vmx_vm);
+		return -ENOMEM;
+	}
+	vmx_vm->eptp = __pa(vmx_vm->root) | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB;
+	vm->backend = vmx_vm;
+	return 0;
+}
+
+/**
+ * vmx_vm_destroy() - free the EPT
+ * @vm: no vCPU of it is left
+ *
+ * CPUs may still cache translations tagged with this EPTP. Whoever gets the
+ * page as its EPT root next flushes on its first entry to each CPU.
+ */
+void vmx_vm_destroy(struct mv_vm *vm)
+{
+	free_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1);
+	kfree(to_vmx_vm(vm));
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Delivering events to the guest: exceptions, NMIs, interrupts.
+ *
+ * VM entry delivers at most one event (SDM 27.6). If the guest exits before
+ * the delivery is over, the IDT-vectoring field says so (SDM 28.2.4), and the
+ * same event goes in again at the next entry. What must wait is announced with
+ * an interrupt or NMI window.
+ */
+#include <asm/trapnr.h>
+#include <asm/processor-flags.h>
+#include "hw.h"
+#include "trace.h"
+#include "vmx.h"
+
+/**
+ * vmx_set_window() - ask, or stop asking, for an exit when the guest is ready
+ * @vcpu: its VMCS is current
+ * @control: CPU_BASED_INTR_WINDOW_EXITING or CPU_BASED_NMI_WINDOW_EXITING
+ * @on: ask
+ */
+void vmx_set_window(struct mv_vcpu *vcpu, u32 control, bool on)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 primary = on ? vmx->primary | control : vmx->primary & ~control;
+
+	if (primary == vmx->primary)
+		return;
+	vmx->primary = primary;
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, primary);
+}
+
+static void inject(struct mv_vcpu *vcpu, enum vmx_injecting what, u32 info)
+{
+	to_vmx(vcpu)->injecting = what;
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info | INTR_INFO_VALID_MASK);
+}
+
+/* Real mode has no error codes, and VM entry refuses one there (SDM 27.2.1.3) */
+static bool error_code_allowed(void)
+{
+	return vmcs_read(GUEST_CR0) & X86_CR0_PE;
+}
+
+static void inject_exception(struct mv_vcpu *vcpu)
+{
+	const struct mv_events *ev = &vcpu->ev;
+	u32 info = ev->exception.vector;
+
+	if (ev->exception.soft) {
+		info |= ev->exception.vector == X86_TRAP_DB ?
+			INTR_TYPE_PRIV_SW_EXCEPTION : INTR_TYPE_SOFT_EXCEPTION;
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, ev->insn_len);
+	} else {
+		info |= INTR_TYPE_HARD_EXCEPTION;
+	}
+	if (ev->exception.has_error && error_code_allowed()) {
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, ev->exception.error);
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+	}
+	inject(vcpu, VMX_INJ_EXCEPTION, info);
+}
+
+static void inject_interrupt(struct mv_vcpu *vcpu)
+{
+	const struct mv_events *ev = &vcpu->ev;
+	u32 info = ev->interrupt.vector | INTR_TYPE_EXT_INTR;
+
+	if (ev->interrupt.soft) {
+		info = ev->interrupt.vector | INTR_TYPE_SOFT_INTR;
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, ev->insn_len);
+	}
+	trace_minivmm_inj_virq(ev->interrupt.vector, ev->interrupt.soft);
+	inject(vcpu, VMX_INJ_IRQ, info);
+}
+
+static bool interrupt_allowed(u32 shadow)
+{
+	return !(shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)) &&
+	       (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF);
+}
+
+/* Picks what goes in now, oldest first. */
+static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
+{
+	struct mv_events *ev = &vcpu->ev;
+
+	if (ev->exception.pending && !ev->nmi.injected) {
+		ev->exception.pending = false;
+		ev->exception.injected = true;
+	}
+	if (ev->exception.injected) {
+		trace_minivmm_inj_exception(ev->exception.vector,
+					    ev->exception.has_error,
+					    ev->exception.error, false);
+		inject_exception(vcpu);
+		return;
+	}
+	if (ev->nmi.pending && !ev->nmi.injected &&
+	    !(shadow & (MV_SHADOW_NMI | MV_SHADOW_STI | MV_SHADOW_MOVSS))) {
+		ev->nmi.pending--;
+		ev->nmi.injected = true;
+	}
+	if (ev->nmi.injected) {
+		inject(vcpu, VMX_INJ_NMI, INTR_TYPE_NMI_INTR | X86_TRAP_NMI);
+		return;
+	}
+	if (ev->interrupt.queued &&
+	    (ev->interrupt.soft || interrupt_allowed(shadow)))
+		inject_interrupt(vcpu);
+}
+
+/**
+ * vmx_inject() - put the next event into the VMCS, open windows for the rest
+ * @vcpu: its VMCS is current
+ */
+void vmx_inject(struct mv_vcpu *vcpu)
+{
+	const struct mv_events *ev = &vcpu->ev;
+	enum vmx_injecting now;
+
+	vcpu->check_events = false;
+	inject_first(vcpu, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
+	now = to_vmx(vcpu)->injecting;
+	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING, ev->nmi.pending);
+	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING,
+		       vcpu->want_window ||
+		       (ev->interrupt.queued && now != VMX_INJ_IRQ));
+}
+
+/**
+ * vmx_injected() - the entry succeeded, and with it took the event
+ * @vcpu: the vCPU
+ */
+void vmx_injected(struct mv_vcpu *vcpu)
+{
+	struct mv_events *ev = &vcpu->ev;
+
+	switch (to_vmx(vcpu)->injecting) {
+	case VMX_INJ_EXCEPTION:
+		ev->exception.injected = false;
+		break;
+	case VMX_INJ_NMI:
+		ev->nmi.injected = false;
+		break;
+	case VMX_INJ_IRQ:
+		ev->interrupt.queued = false;
+		break;
+	}
+	to_vmx(vcpu)->injecting = VMX_INJ_NONE;
+}
+
+static void requeue_exception(struct mv_vcpu *vcpu, u32 info, bool soft)
+{
+	struct mv_events *ev = &vcpu->ev;
+
+	ev->exception.injected = true;
+	ev->exception.pending = false;
+	ev->exception.soft = soft;
+	ev->exception.vector = info & INTR_INFO_VECTOR_MASK;
+	ev->exception.has_error = info & INTR_INFO_DELIVER_CODE_MASK;
+	ev->exception.error = 0;
+	if (ev->exception.has_error)
+		ev->exception.error = vmcs_read(IDT_VECTORING_ERROR_CODE);
+	if (soft)
+		ev->insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+}
+
+static void requeue_interrupt(struct mv_vcpu *vcpu, u32 info, bool soft)
+{
+	struct mv_events *ev = &vcpu->ev;
+
+	ev->interrupt.queued = true;
+	ev->interrupt.soft = soft;
+	ev->interrupt.vector = info & INTR_INFO_VECTOR_MASK;
+	if (soft)
+		ev->insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+}
+
+/**
+ * vmx_requeue() - take back an event whose delivery the exit cut short
+ * @vcpu: its VMCS is current
+ *
+ * An NMI was blocking NMIs when it was interrupted; it must not block itself
+ * the second time (SDM 31.7.1.2).
+ */
+void vmx_requeue(struct mv_vcpu *vcpu)
+{
+	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
+
+	if (!(info & VECTORING_INFO_VALID_MASK))
+		return;
+
+	switch (info & VECTORING_INFO_TYPE_MASK) {
+	case INTR_TYPE_NMI_INTR:
+		vcpu->ev.nmi.injected = true;
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
+			   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+			   ~GUEST_INTR_STATE_NMI);
+		break;
+	case INTR_TYPE_HARD_EXCEPTION:
+		requeue_exception(vcpu, info, false);
+		break;
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+	case INTR_TYPE_SOFT_EXCEPTION:
+		requeue_exception(vcpu, info, true);
+		break;
+	case INTR_TYPE_EXT_INTR:
+		requeue_interrupt(vcpu, info, false);
+		break;
+	case INTR_TYPE_SOFT_INTR:
+		requeue_interrupt(vcpu, info, true);
+		break;
+	}
+	vcpu->check_events = true;
+}

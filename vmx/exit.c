@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One row for every basic exit reason of SDM appendix C, and its handler.
+ *
+ * A handler returns true to enter the guest again, false to leave the run
+ * section with vcpu->exit filled in. Each decides by itself between retry (RIP
+ * stays: a fault was repaired) and advance (skip(): the instruction has been
+ * emulated). A reason without a handler is one that we never enable: it ends
+ * in an internal error and a dump, never in the guest.
+ *
+ * Documentation/exits.md is checked against this table.
+ */
+#include <linux/kernel.h>
+#include <linux/nospec.h>
+#include <linux/printk.h>
+#include <uapi/asm/debugreg.h>
+#include <asm/trapnr.h>
+#include "hw.h"
+#include "trace.h"
+#include "vmx.h"
+
+/**
+ * struct vmx_exit - a row of the exit table
+ * @name: as in SDM appendix C
+ * @handle: NULL if the exit cannot happen; @why says why not
+ * @vectoring: can interrupt the delivery of an event (SDM 28.2.4)
+ * @why: which control is off, or which feature the guest never gets
+ */
+struct vmx_exit {
+	const char *name;
+	bool (*handle)(struct mv_vcpu *vcpu, struct vmx_host *host);
+	bool vectoring;
+	const char *why;
+};
+
+static bool leave(struct mv_vcpu *vcpu, enum mv_exit_reason reason)
+{
+	vcpu->exit.reason = reason;
+	return false;
+}
+
+/* For the core: the exit's instruction is emulated there, and skipped there. */
+static bool leave_insn(struct mv_vcpu *vcpu, enum mv_exit_reason reason)
+{
+	vcpu->exit.insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+	return leave(vcpu, reason);
+}
+
+/*
+ * RIP wraps at 4 GiB outside 64-bit mode. Only a carry out of bit 31 can tell
+ * the difference, so only then is the mode looked up.
+ */
+static u64 next_rip(struct mv_vcpu *vcpu)
+{
+	u64 rip = vmcs_read(GUEST_RIP);
+	u64 next = rip + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+
+	if (unlikely((rip ^ next) & BIT_ULL(32))) {
+		vmx_save_lazy(vcpu, MV_STATE_SEGS);
+		if (!mv_is_64bit(vcpu))
+			next = (u32)next;
+	}
+	return next;
+}
+
+/*
+ * Advance: past an instruction that has been emulated. What the CPU does at an
+ * instruction's end is ours to do: the shadow of an STI or MOV SS before it
+ * ends, and TF traps.
+ */
+static bool skip(struct mv_vcpu *vcpu)
+{
+	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
+	vmcs_write(GUEST_RIP, next_rip(vcpu));
+	if (unlikely(shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)))
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
+			   shadow & ~(MV_SHADOW_STI | MV_SHADOW_MOVSS));
+	if (unlikely(vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
+		mv_queue_db(vcpu, DR_STEP);
+	return true;
+}
+
+static bool inject_ud(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	mv_queue_exception(vcpu, X86_TRAP_UD, false, 0);
+	return true;
+}
+
+static bool inject_gp(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	mv_queue_exception(vcpu, X86_TRAP_GP, true, 0);
+	return true;
+}
+
+/* Nothing to emulate, but the instruction is over. */
+static bool do_nothing(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	return skip(vcpu);
+}
+
+/* A fault on IRET unblocked NMIs too early (SDM 28.2.3): block them again. */
+static void reblock_nmi(void)
+{
+	vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
+		   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) |
+		   GUEST_INTR_STATE_NMI);
+}
+
+/*
+ * #DB: its bits are in the exit qualification, DR6 is as it was (SDM 28.1).
+ * An INT1 ends here too, as a trap: RIP moves past it.
+ */
+static bool handle_db(struct mv_vcpu *vcpu, u32 info)
+{
+	u64 bits = vmcs_read(EXIT_QUALIFICATION);
+	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
+		vmcs_write(GUEST_RIP, next_rip(vcpu));
+	else if ((shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)) &&
+		 (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, DR_STEP);
+	mv_queue_db(vcpu, bits & (DR_TRAP_BITS | DR_STEP | MV_DR6_BD));
+	return true;
+}
+
+static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u32 info = vmcs_read(VM_EXIT_INTR_INFO);
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR ||
+	    vector == X86_TRAP_MC) {
+		host->event = vector;
+		return leave(vcpu, MV_EXIT_NONE);
+	}
+	if ((info & INTR_INFO_UNBLOCK_NMI) && !vcpu->ev.exception.injected)
+		reblock_nmi();
+	if (vector == X86_TRAP_DB)
+		return handle_db(vcpu, info);
+	if (vector == X86_TRAP_AC) {
+		mv_queue_exception(vcpu, vector, true,
+				   vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+		return true;
+	}
+	return leave(vcpu, MV_EXIT_UNEXPECTED);
+}
+
+/* The host takes it when the section is over and interrupts are on. */
+static bool handle_host_work(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	return leave(vcpu, MV_EXIT_NONE);
+}
+
+static bool handle_triple_fault(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	return leave(vcpu, MV_EXIT_SHUTDOWN);
+}
+
+static bool handle_interrupt_window(struct mv_vcpu *vcpu,
+				    struct vmx_host *host)
+{
+	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING, false);
+	vcpu->check_events = true;
+	return vcpu->want_window ? leave(vcpu, MV_EXIT_WINDOW) : true;
+}
+
+static bool handle_nmi_window(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING, false);
+	vcpu->check_events = true;
+	return true;
+}
+
+/* Hardware task switches are not emulated; the client learns where and what. */
+static bool handle_task_switch(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	return leave(vcpu, MV_EXIT_EMULATE);
+}
+
+static bool handle_cpuid(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	mv_emulate_cpuid(vcpu);
+	return skip(vcpu);
+}
+
+static bool handle_hlt(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	skip(vcpu);
+	return leave(vcpu, MV_EXIT_HLT);
+}
+
+/*
+ * No hypercall is offered; RAX says so with the number that guests written for
+ * KVM expect: -KVM_ENOSYS.
+ */
+static bool handle_vmcall(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	vcpu->regs[MV_RAX] = -1000;
+	return skip(vcpu);
+}
+
+/* Exit qualification: SDM table 28-3 */
+static bool handle_cr_access(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	static const enum mv_cr_op ops[] = {
+		MV_CR_WRITE, MV_CR_READ, MV_CR_CLTS, MV_CR_LMSW
+	};
+	u64 qual = vmcs_read(EXIT_QUALIFICATION);
+
+	vcpu->exit.cr.cr = qual & 15;
+	vcpu->exit.cr.op = ops[(qual >> 4) & 3];
+	vcpu->exit.cr.reg = (qual >> 8) & 15;
+	vcpu->exit.cr.source = qual >> 16;
+	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	return leave_insn(vcpu, MV_EXIT_CR);
+}
+
+/* Exit qualification: SDM table 28-4 */
+static bool handle_dr_access(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u64 qual = vmcs_read(EXIT_QUALIFICATION);
+
+	vcpu->exit.dr.dr = qual & 7;
+	vcpu->exit.dr.write = !(qual & BIT(4));
+	vcpu->exit.dr.reg = (qual >> 8) & 15;
+	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	return leave_insn(vcpu, MV_EXIT_DR);
+}
+
+/* Exit qualification: SDM table 28-5; instruction information: table 28-9 */
+static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u64 qual = vmcs_read(EXIT_QUALIFICATION);
+
+	vcpu->exit.pio.port = qual >> 16;
+	vcpu->exit.pio.size = (qual & 7) + 1;
+	vcpu->exit.pio.in = qual & BIT(3);
+	vcpu->exit.pio.string = qual & BIT(4);
+	if (vcpu->exit.pio.string) {
+		u32 info = vmcs_read(VMX_INSTRUCTION_INFO);
+
+		vcpu->exit.pio.rep = qual & BIT(5);
+		vcpu->exit.pio.addr_size = 2 << ((info >> 7) & 7);
+		/* INS always writes to ES */
+		vcpu->exit.pio.seg = vcpu->exit.pio.in ? MV_ES :
+							 (info >> 15) & 7;
+		vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	}
+	return leave_insn(vcpu, MV_EXIT_PIO);
+}
+
+static bool handle_rdmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u32 index = vcpu->regs[MV_RCX];
+	u64 data = 0;
+	int fault = mv_read_msr(vcpu, index, &data);
+
+	trace_minivmm_msr(false, index, data, fault);
+	if (fault)
+		return inject_gp(vcpu, host);
+	vcpu->regs[MV_RAX] = (u32)data;
+	vcpu->regs[MV_RDX] = data >> 32;
+	return skip(vcpu);
+}
+
+static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u32 index = vcpu->regs[MV_RCX];
+	u64 data = (u32)vcpu->regs[MV_RAX] | vcpu->regs[MV_RDX] << 32;
+	int fault;
+
+	/* EFER is loaded together with the control registers. */
+	if (index == MSR_EFER)
+		vmx_save_lazy(vcpu, MV_STATE_CRS);
+	fault = mv_write_msr(vcpu, index, data);
+	trace_minivmm_msr(true, index, data, fault);
+	if (fault)
+		return inject_gp(vcpu, host);
+	return skip(vcpu);
+}
+
+/*
+ * Exit qualification: SDM table 28-7. A page that the core can provide is
+ * retried. If there is no memory, the core emulates the access and needs all
+ * registers; they are cheapest to get here, with the VMCS at hand.
+ */
+static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u64 qual = vmcs_read(EXIT_QUALIFICATION);
+	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+
+	if ((qual & INTR_INFO_UNBLOCK_NMI) && !vcpu->ev.exception.injected &&
+	    !vcpu->ev.nmi.injected)
+		reblock_nmi();
+	vcpu->exit.fault.gpa = gpa;
+	vcpu->exit.fault.write = qual & EPT_VIOLATION_ACC_WRITE;
+	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
+	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
+	if (trace_minivmm_page_fault_enabled())
+		trace_minivmm_page_fault(vcpu->id, vmcs_read(GUEST_RIP), gpa,
+					 qual);
+	if (!mv_gpa_is_ram(vcpu, gpa, vcpu->exit.fault.write))
+		vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	return leave_insn(vcpu, MV_EXIT_GPA_FAULT);
+}
+
+static bool handle_xsetbv(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	return leave_insn(vcpu, MV_EXIT_XSETBV);
+}
+
+static const struct vmx_exit vmx_exits[] = {
+	[EXIT_REASON_EXCEPTION_NMI] = { "exception or NMI",
+		handle_exception_nmi, .vectoring = true },
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = { "external interrupt",
+		handle_host_work, .vectoring = true },
+	[EXIT_REASON_TRIPLE_FAULT] = { "triple fault", handle_triple_fault },
+	/* The INIT stays pending; the CPU takes it after VMXOFF. */
+	[EXIT_REASON_INIT_SIGNAL] = { "INIT signal", handle_host_work },
+	[EXIT_REASON_SIPI_SIGNAL] = { "SIPI",
+		.why = "no vCPU is in the wait-for-SIPI state" },
+	[5] = { "I/O SMI", .why = "no dual-monitor SMM" },
+	[6] = { "other SMI", .why = "no dual-monitor SMM" },
+	[EXIT_REASON_INTERRUPT_WINDOW] = { "interrupt window",
+		handle_interrupt_window },
+	[EXIT_REASON_NMI_WINDOW] = { "NMI window", handle_nmi_window },
+	[EXIT_REASON_TASK_SWITCH] = { "task switch", handle_task_switch,
+		.vectoring = true },
+	[EXIT_REASON_CPUID] = { "CPUID", handle_cpuid },
+	[11] = { "GETSEC", inject_ud },
+	[EXIT_REASON_HLT] = { "HLT", handle_hlt },
+	[EXIT_REASON_INVD] = { "INVD", do_nothing },
+	[EXIT_REASON_INVLPG] = { "INVLPG", .why = "INVLPG exiting is off" },
+	[EXIT_REASON_RDPMC] = { "RDPMC", inject_gp },
+	[EXIT_REASON_RDTSC] = { "RDTSC", .why = "RDTSC exiting is off" },
+	[17] = { "RSM", .why = "no vCPU is in SMM" },
+	[EXIT_REASON_VMCALL] = { "VMCALL", handle_vmcall },
+	[EXIT_REASON_VMCLEAR] = { "VMCLEAR", inject_ud },
+	[EXIT_REASON_VMLAUNCH] = { "VMLAUNCH", inject_ud },
+	[EXIT_REASON_VMPTRLD] = { "VMPTRLD", inject_ud },
+	[EXIT_REASON_VMPTRST] = { "VMPTRST", inject_ud },
+	[EXIT_REASON_VMREAD] = { "VMREAD", inject_ud },
+	[EXIT_REASON_VMRESUME] = { "VMRESUME", inject_ud },
+	[EXIT_REASON_VMWRITE] = { "VMWRITE", inject_ud },
+	[EXIT_REASON_VMOFF] = { "VMXOFF", inject_ud },
+	[EXIT_REASON_VMON] = { "VMXON", inject_ud },
+	[EXIT_REASON_CR_ACCESS] = { "control-register access",
+		handle_cr_access },
+	[EXIT_REASON_DR_ACCESS] = { "MOV DR", handle_dr_access },
+	[EXIT_REASON_IO_INSTRUCTION] = { "I/O instruction", handle_io },
+	[EXIT_REASON_MSR_READ] = { "RDMSR", handle_rdmsr },
+	[EXIT_REASON_MSR_WRITE] = { "WRMSR", handle_wrmsr },
+	[EXIT_REASON_INVALID_STATE] = { "entry failure: guest state",
+		.why = "comes with bit 31 set, as a failed entry" },
+	[EXIT_REASON_MSR_LOAD_FAIL] = { "entry failure: MSR loading",
+		.why = "comes with bit 31 set, and the list is empty" },
+	[EXIT_REASON_MWAIT_INSTRUCTION] = { "MWAIT", do_nothing },
+	[EXIT_REASON_MONITOR_TRAP_FLAG] = { "monitor trap flag",
+		.why = "the monitor trap flag is off" },
+	[EXIT_REASON_MONITOR_INSTRUCTION] = { "MONITOR", do_nothing },
+	[EXIT_REASON_PAUSE_INSTRUCTION] = { "PAUSE",
+		.why = "PAUSE exiting is off" },
+	[EXIT_REASON_MCE_DURING_VMENTRY] = { "entry failure: machine check",
+		.why = "comes with bit 31 set, as a failed entry" },
+	[EXIT_REASON_TPR_BELOW_THRESHOLD] = { "TPR below threshold",
+		.why = "the TPR shadow is off" },
+	[EXIT_REASON_APIC_ACCESS] = { "APIC access",
+		.why = "APIC virtualization is off" },
+	[EXIT_REASON_EOI_INDUCED] = { "virtualized EOI",
+		.why = "virtual-interrupt delivery is off" },
+	[EXIT_REASON_GDTR_IDTR] = { "access to GDTR or IDTR",
+		.why = "descriptor-table exiting is off" },
+	[EXIT_REASON_LDTR_TR] = { "access to LDTR or TR",
+		.why = "descriptor-table exiting is off" },
+	[EXIT_REASON_EPT_VIOLATION] = { "EPT violation", handle_ept_violation,
+		.vectoring = true },
+	[EXIT_REASON_EPT_MISCONFIG] = { "EPT misconfiguration",
+		.why = "every EPT entry we write is valid", .vectoring = true },
+	[EXIT_REASON_INVEPT] = { "INVEPT", inject_ud },
+	[EXIT_REASON_RDTSCP] = { "RDTSCP", .why = "RDTSC exiting is off" },
+	[EXIT_REASON_PREEMPTION_TIMER] = { "VMX-preemption timer",
+		handle_host_work },
+	[EXIT_REASON_INVVPID] = { "INVVPID", inject_ud },
+	[EXIT_REASON_WBINVD] = { "WBINVD or WBNOINVD", do_nothing },
+	[EXIT_REASON_XSETBV] = { "XSETBV", handle_xsetbv },
+	[EXIT_REASON_APIC_WRITE] = { "APIC write",
+		.why = "APIC virtualization is off" },
+	[EXIT_REASON_RDRAND] = { "RDRAND", .why = "RDRAND exiting is off" },
+	[EXIT_REASON_INVPCID] = { "INVPCID", .why = "INVLPG exiting is off" },
+	[EXIT_REASON_VMFUNC] = { "VMFUNC", .why = "VM functions are off: #UD" },
+	[EXIT_REASON_ENCLS] = { "ENCLS", .why = "ENCLS exiting is off" },
+	[EXIT_REASON_RDSEED] = { "RDSEED", .why = "RDSEED exiting is off" },
+	[EXIT_REASON_PML_FULL] = { "page-modification log full",
+		.why = "PML is off", .vectoring = true },
+	[EXIT_REASON_XSAVES] = { "XSAVES", .why = "XSAVES is off: #UD" },
+	[EXIT_REASON_XRSTORS] = { "XRSTORS", .why = "XSAVES is off: #UD" },
+	[65] = { "PCONFIG", .why = "PCONFIG is off: #UD" },
+	[66] = { "SPP-related event", .why = "sub-page permissions are off" },
+	[EXIT_REASON_UMWAIT] = { "UMWAIT", .why = "user wait is off: #UD" },
+	[EXIT_REASON_TPAUSE] = { "TPAUSE", .why = "user wait is off: #UD" },
+	[69] = { "LOADIWKEY", .why = "LOADIWKEY exiting is off" },
+	[70] = { "ENCLV", .why = "ENCLV exiting is off" },
+	[72] = { "ENQCMD PASID translation failure",
+		.why = "PASID translation is off" },
+	[73] = { "ENQCMDS PASID translation failure",
+		.why = "PASID translation is off" },
+	[74] = { "bus lock", .why = "bus-lock detection is off" },
+	[75] = { "instruction timeout", .why = "notify exiting is off" },
+	[76] = { "SEAMCALL", inject_ud },
+	[77] = { "TDCALL", inject_ud },
+	[78] = { "RDMSRLIST", .why = "MSR-list instructions are off: #UD" },
+	[79] = { "WRMSRLIST", .why = "MSR-list instructions are off: #UD" },
+};
+
+/**
+ * vmx_exit_name() - what the SDM calls an exit reason
+ * @reason: exit reason field; only the basic reason counts
+ */
+const char *vmx_exit_name(u32 reason)
+{
+	u16 basic = reason;
+
+	if (basic < ARRAY_SIZE(vmx_exits) && vmx_exits[basic].name)
+		return vmx_exits[basic].name;
+	return "unknown";
+}
+
+static bool unexpected(struct mv_vcpu *vcpu, u32 reason)
+{
+	u16 basic = reason;
+	const char *why = basic < ARRAY_SIZE(vmx_exits) ?
+			  vmx_exits[basic].why : NULL;
+
+	pr_err_ratelimited("minivmm: unexpected exit %#x (%s), though %s\n",
+			   reason, vmx_exit_name(reason),
+			   why ?: "this CPU was never asked for it");
+	vmx_dump(vcpu);
+	vcpu->exit.internal.ndata = 2;
+	vcpu->exit.internal.data[0] = reason;
+	vcpu->exit.internal.data[1] = raw_smp_processor_id();
+	return leave(vcpu, MV_EXIT_UNEXPECTED);
+}
+
+/**
+ * vmx_handle_exit() - do what an exit asks for
+ * @vcpu: its VMCS is current
+ * @host: the host's state, put aside
+ * @reason: exit reason field, entry succeeded
+ *
+ * Return: true to enter the guest again, false if vcpu->exit is for the core.
+ */
+bool vmx_handle_exit(struct mv_vcpu *vcpu, struct vmx_host *host, u32 reason)
+{
+	const struct vmx_exit *row;
+	u16 basic = reason;
+
+	if (trace_minivmm_exit_enabled())
+		trace_minivmm_exit(vcpu->id, reason, vmx_exit_name(reason),
+				   vmcs_read(GUEST_RIP),
+				   vmcs_read(EXIT_QUALIFICATION),
+				   vmcs_read(VM_EXIT_INTR_INFO));
+
+	if (unlikely(basic >= ARRAY_SIZE(vmx_exits)))
+		return unexpected(vcpu, reason);
+	row = &vmx_exits[array_index_nospec(basic, ARRAY_SIZE(vmx_exits))];
+	if (unlikely(!row->handle))
+		return unexpected(vcpu, reason);
+	if (row->vectoring)
+		vmx_requeue(vcpu);
+	return row->handle(vcpu, host);
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VMCS: its life, and moving guest state through it.
+ *
+ * A VMCS is current, and its fields reachable, only inside the run section.
+ * Everywhere else the guest's registers are those in struct mv_vcpu.
+ */
+#include <linux/gfp.h>
+#include <linux/idr.h>
+#include <linux/slab.h>
+#include <asm/trapnr.h>
+#include <uapi/asm/debugreg.h>
+#include "hw.h"
+#include "vmx.h"
+
+/* The four fields of one segment register */
+struct seg_fields {
+	u16 selector, base, limit, ar;
+};
+
+static const struct seg_fields seg_fields[MV_NR_SEGS] = {
+	[MV_ES] = { GUEST_ES_SELECTOR, GUEST_ES_BASE, GUEST_ES_LIMIT,
+		    GUEST_ES_AR_BYTES },
+	[MV_CS] = { GUEST_CS_SELECTOR, GUEST_CS_BASE, GUEST_CS_LIMIT,
+		    GUEST_CS_AR_BYTES },
+	[MV_SS] = { GUEST_SS_SELECTOR, GUEST_SS_BASE, GUEST_SS_LIMIT,
+		    GUEST_SS_AR_BYTES },
+	[MV_DS] = { GUEST_DS_SELECTOR, GUEST_DS_BASE, GUEST_DS_LIMIT,
+		    GUEST_DS_AR_BYTES },
+	[MV_FS] = { GUEST_FS_SELECTOR, GUEST_FS_BASE, GUEST_FS_LIMIT,
+		    GUEST_FS_AR_BYTES },
+	[MV_GS] = { GUEST_GS_SELECTOR, GUEST_GS_BASE, GUEST_GS_LIMIT,
+		    GUEST_GS_AR_BYTES },
+	[MV_LDTR] = { GUEST_LDTR_SELECTOR, GUEST_LDTR_BASE, GUEST_LDTR_LIMIT,
+		      GUEST_LDTR_AR_BYTES },
+	[MV_TR] = { GUEST_TR_SELECTOR, GUEST_TR_BASE, GUEST_TR_LIMIT,
+		    GUEST_TR_AR_BYTES },
+};
+
+/*
+ * CR0 and CR4 bits the guest may change without an exit: those that neither
+ * change the paging mode nor depend on the guest's CPUID.
+ */
+#define CR0_GUEST_OWNED	(X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | \
+			 X86_CR0_WP | X86_CR0_AM)
+#define CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_TSD | X86_CR4_PCE | \
+			 X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+
+static DEFINE_IDA(vpids);
+static unsigned long *msr_bitmap;
+
+/* Lets the guest access @msr itself (SDM 25.6.9; index bits 12:0 count). */
+static void pass_msr(u32 msr, bool write)
+{
+	/* bytes: low reads, high reads (C000_xxxx), low writes, high writes */
+	void *reads = (void *)msr_bitmap + (msr >= 0xc0000000 ? 1024 : 0);
+
+	clear_bit(msr & 0x1fff, reads);
+	if (write)
+		clear_bit(msr & 0x1fff, reads + 2048);
+}
+
+/**
+ * vmx_vmcs_init() - what all VMCSs share
+ *
+ * Context: module load. Return: 0 or -ENOMEM.
+ */
+int vmx_vmcs_init(void)
+{
+	msr_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
+	if (!msr_bitmap)
+		return -ENOMEM;
+	memset(msr_bitmap, 0xff, PAGE_SIZE);
+	pass_msr(MSR_FS_BASE, true);
+	pass_msr(MSR_GS_BASE, true);
+	pass_msr(MSR_KERNEL_GS_BASE, true);
+	pass_msr(MSR_IA32_TSC, false);
+	return 0;
+}
+
+void vmx_vmcs_exit(void)
+{
+	free_page((unsigned long)msr_bitmap);
+	ida_destroy(&vpids);
+}
+
+/**
+ * vmx_vcpu_create() - memory for a vCPU's VMCS
+ * @vcpu: the vCPU
+ *
+ * The fields are written at the first entry, in VMX operation.
+ *
+ * Context: may sleep. Return: 0 or -ENOMEM.
+ */
+int vmx_vcpu_create(struct mv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx;
+	int vpid;
+
+	BUILD_BUG_ON(offsetof(struct mv_vcpu, regs) != 0);
+	BUILD_BUG_ON(offsetof(struct vmx_vcpu, host_rsp) != 56); /* enter.S */
+
+	vmx = kzalloc(sizeof(*vmx), GFP_KERNEL_ACCOUNT);
+	if (!vmx)
+		return -ENOMEM;
+	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->vmcs) {
+		kfree(vmx);
+		return -ENOMEM;
+	}
+	*(u32 *)vmx->vmcs = vmx_config.revision;
+	vmx->fresh = true;
+	vmx->cpu = -1;
+	if (vmx_has_vpid()) {
+		/* Without a tag of its own a vCPU runs untagged: correct, slower */
+		vpid = ida_alloc_range(&vpids, 1, U16_MAX, GFP_KERNEL_ACCOUNT);
+		vmx->vpid = max(vpid, 0);
+	}
+	vcpu->backend = vmx;
+	return 0;
+}
+
+void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vmx->vpid)
+		ida_free(&vpids, vmx->vpid);
+	free_page((unsigned long)vmx->vmcs);
+	kfree(vmx);
+}
+
+static void setup_controls(struct mv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 secondary = vmx_config.secondary;
+
+	if (!vmx->vpid)
+		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	else
+		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+
+	vmx->primary = vmx_config.primary;
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_config.pin);
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+	vmcs_write(VM_EXIT_CONTROLS, vmx_config.exit);
+	if (vmx_config.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
+		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, vmx_irqoff_watchdog);
+
+	/*
+	 * #DB: the core keeps the guest's DR6 and DR7. #AC: a guest could make
+	 * the CPU deliver it for ever without an exit (CVE-2015-5307). #MC is
+	 * the host's.
+	 */
+	vmcs_write(EXCEPTION_BITMAP, BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
+				     BIT(X86_TRAP_MC));
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmcs_write(CR3_TARGET_COUNT, 0);
+	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
+	vmcs_write(EPT_POINTER, to_vmx_vm(vcpu->vm)->eptp);
+	vmcs_write(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
+	vmcs_write(CR4_GUEST_HOST_MASK, ~CR4_GUEST_OWNED);
+	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
+	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
+/**
+ * vmx_vmcs_setup() - write the fields of a new VMCS that never change
+ * @vcpu: its VMCS is current
+ *
+ * The host-state area is host.c's.
+ */
+void vmx_vmcs_setup(struct mv_vcpu *vcpu)
+{
+	setup_controls(vcpu);
+	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
+	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
+	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	vcpu->dirty = MV_STATE_ALL;
+}
+
+/* The VMCS wants unusable segments marked, and says so in bit 16 as we do. */
+static void load_segments(struct mv_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < MV_NR_SEGS; i++) {
+		vmcs_write(seg_fields[i].selector, vcpu->seg[i].selector);
+		vmcs_write(seg_fields[i].base, vcpu->seg[i].base);
+		vmcs_write(seg_fields[i].limit, vcpu->seg[i].limit);
+		vmcs_write(seg_fields[i].ar, vcpu->seg[i].ar);
+	}
+	vmcs_write(GUEST_GDTR_BASE, vcpu->gdt.base);
+	vmcs_write(GUEST_GDTR_LIMIT, vcpu->gdt.limit);
+	vmcs_write(GUEST_IDTR_BASE, vcpu->idt.base);
+	vmcs_write(GUEST_IDTR_LIMIT, vcpu->idt.limit);
+}
+
+static void save_segments(struct mv_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < MV_NR_SEGS; i++) {
+		vcpu->seg[i].selector = vmcs_read(seg_fields[i].selector);
+		vcpu->seg[i].base = vmcs_read(seg_fields[i].base);
+		vcpu->seg[i].limit = vmcs_read(seg_fields[i].limit);
+		vcpu->seg[i].ar = vmcs_read(seg_fields[i].ar);
+	}
+	vcpu->gdt.base = vmcs_read(GUEST_GDTR_BASE);
+	vcpu->gdt.limit = vmcs_read(GUEST_GDTR_LIMIT);
+	vcpu->idt.base = vmcs_read(GUEST_IDTR_BASE);
+	vcpu->idt.limit = vmcs_read(GUEST_IDTR_LIMIT);
+}
+
+/* PAE paging: the CPU keeps the four PDPTEs in registers (SDM 4.4.1). */
+static bool pae_paging(const struct mv_vcpu *vcpu)
+{
+	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) &&
+	       !(vcpu->efer & EFER_LMA);
+}
+
+/*
+ * VMX operation fixes some bits (SDM 24.8): NE and VMXE here, since an
+ * unrestricted guest has PE and PG to itself. The read shadows show the guest
+ * what it wrote.
+ */
+static void load_crs(struct mv_vcpu *vcpu)
+{
+	u64 fixed0 = vmx_config.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
+	u32 entry = vmx_config.entry;
+	int i;
+
+	vmcs_write(GUEST_CR0, vcpu->cr0 | fixed0);
+	vmcs_write(CR0_READ_SHADOW, vcpu->cr0);
+	vmcs_write(GUEST_CR3, vcpu->cr3);
+	vmcs_write(GUEST_CR4, vcpu->cr4 | vmx_config.cr4_fixed0);
+	vmcs_write(CR4_READ_SHADOW, vcpu->cr4);
+	vmcs_write(GUEST_IA32_EFER, vcpu->efer);
+	if (vcpu->efer & EFER_LMA)
+		entry |= VM_ENTRY_IA32E_MODE;
+	vmcs_write(VM_ENTRY_CONTROLS, entry);
+	for (i = 0; pae_paging(vcpu) && i < 4; i++)
+		vmcs_write(GUEST_PDPTR0 + 2 * i, vcpu->pdptr[i]);
+}
+
+/* Host-owned bits read as the guest wrote them, the others as they are. */
+static void save_crs(struct mv_vcpu *vcpu)
+{
+	int i;
+
+	vcpu->cr0 = (vmcs_read(GUEST_CR0) & CR0_GUEST_OWNED) |
+		    (vcpu->cr0 & ~CR0_GUEST_OWNED);
+	vcpu->cr3 = vmcs_read(GUEST_CR3);
+	vcpu->cr4 = (vmcs_read(GUEST_CR4) & CR4_GUEST_OWNED) |
+		    (vcpu->cr4 & ~CR4_GUEST_OWNED);
+	for (i = 0; pae_paging(vcpu) && i < 4; i++)
+		vcpu->pdptr[i] = vmcs_read(GUEST_PDPTR0 + 2 * i);
+}
+
+/*
+ * An instruction that set a shadow under TF leaves a single-step trap pending,
+ * and VM entry insists on that (SDM 27.3.1.5).
+ */
+static void load_shadow(struct mv_vcpu *vcpu)
+{
+	bool shadow = vcpu->intr_shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS);
+	bool step = vcpu->rflags & X86_EFLAGS_TF;
+
+	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, vcpu->intr_shadow);
+	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, shadow && step ? DR_STEP : 0);
+}
+
+static void load_msrs(struct mv_vcpu *vcpu)
+{
+	vmcs_write(GUEST_IA32_PAT, vcpu->pat);
+	vmcs_write(GUEST_SYSENTER_CS, vcpu->sysenter_cs);
+	vmcs_write(GUEST_SYSENTER_ESP, vcpu->sysenter_esp);
+	vmcs_write(GUEST_SYSENTER_EIP, vcpu->sysenter_eip);
+	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
+}
+
+/**
+ * vmx_load_dirty() - move changed register groups into the current VMCS
+ * @vcpu: vcpu->dirty says which; none is dirty afterwards
+ *
+ * Context: inside the run section.
+ */
+void vmx_load_dirty(struct mv_vcpu *vcpu)
+{
+	u32 dirty = vcpu->dirty;
+
+	vcpu->dirty = 0;
+	if (dirty & MV_STATE_RIP)
+		vmcs_write(GUEST_RIP, vcpu->rip);
+	if (dirty & MV_STATE_RSP)
+		vmcs_write(GUEST_RSP, vcpu->regs[MV_RSP]);
+	if (dirty & MV_STATE_RFLAGS)
+		vmcs_write(GUEST_RFLAGS, vcpu->rflags);
+	if (dirty & (MV_STATE_SHADOW | MV_STATE_RFLAGS))
+		load_shadow(vcpu);
+	if (dirty & MV_STATE_SEGS)
+		load_segments(vcpu);
+	if (dirty & MV_STATE_CRS)
+		load_crs(vcpu);
+	if (dirty & MV_STATE_MSRS)
+		load_msrs(vcpu);
+	if (dirty & MV_STATE_DR7)
+		vmcs_write(GUEST_DR7, vcpu->dr7);
+	/* An untagged vCPU is flushed by every entry (SDM 29.4.3.1). */
+	if ((dirty & MV_STATE_TLB) && to_vmx(vcpu)->vpid)
+		WARN_ON_ONCE(vmx_invvpid(to_vmx(vcpu)->vpid));
+}
+
+/**
+ * vmx_save_hot() - what struct mv_vcpu always has right outside the section
+ * @vcpu: its VMCS is current
+ */
+void vmx_save_hot(struct mv_vcpu *vcpu)
+{
+	vcpu->rip = vmcs_read(GUEST_RIP);
+	vcpu->regs[MV_RSP] = vmcs_read(GUEST_RSP);
+	vcpu->rflags = vmcs_read(GUEST_RFLAGS);
+	vcpu->intr_shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+}
+
+/**
+ * vmx_save_lazy() - bring lazy groups out of the current VMCS
+ * @vcpu: those already valid are left alone
+ * @groups: MV_STATE_SEGS, MV_STATE_CRS
+ */
+void vmx_save_lazy(struct mv_vcpu *vcpu, u32 groups)
+{
+	groups &= ~vcpu->valid;
+	if (groups & MV_STATE_SEGS)
+		save_segments(vcpu);
+	if (groups & MV_STATE_CRS)
+		save_crs(vcpu);
+	vcpu->valid |= groups;
+}
