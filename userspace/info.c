@@ -142,7 +142,8 @@ static void check_requirements(const struct cpu *cpu)
 		problem("use a machine with a newer CPU",
 			"VMX without EPT, its second-level page tables");
 	if (*cpu->vmx_flags && !has_word(cpu->vmx_flags, "unrestricted_guest"))
-		problem("use a machine with a newer CPU", "VMX without unrestricted guest");
+		problem("use a machine with a newer CPU",
+			"VMX without unrestricted guest");
 	if (read_msr(MSR_VMX_EPT_VPID_CAP, &ept) &&
 	    (ept & (EPT_CAP_WALK_4 | EPT_CAP_WB)) != (EPT_CAP_WALK_4 | EPT_CAP_WB))
 		problem("use a machine with a newer CPU",
