@@ -64,10 +64,11 @@ extern guest_handler_t guest_handlers[256];
 
 /**
  * guest_try - run one instruction that may fault
- * @insn: its text; operands are %[name] of the constraints that follow.
- *	  r9 and r10 are taken; outputs go through memory.
+ * @insn: its text; operands are %[name] of the input constraints that follow.
+ *	  It must change no register; r9 and r10 are taken.
  *
- * Returns the vector, or GUEST_NO_FAULT; the error code is in @error.
+ * Returns the vector or GUEST_NO_FAULT; guest_try_error() also assigns the
+ * error code.
  */
 #define guest_try_error(error, insn, ...)				\
 	({								\
@@ -90,6 +91,33 @@ extern guest_handler_t guest_handlers[256];
 		__attribute__((unused)) u64 ignored_;			\
 									\
 		guest_try_error(ignored_, insn, ##__VA_ARGS__);		\
+	})
+
+/* General registers before and after guest_try_regs() */
+struct guest_gprs {
+	u64 a, b, c, d, si, di;
+};
+
+/**
+ * guest_try_regs - guest_try() for an instruction that changes registers
+ * @insn: its text, without operands of ours
+ * @gprs: struct guest_gprs to load before and store after
+ */
+#define guest_try_regs(insn, gprs)					\
+	({								\
+		register u64 vector_ asm("r9") = GUEST_NO_FAULT;	\
+		register u64 error_ asm("r10") = 0;			\
+									\
+		asm volatile("771: " insn "\n772:\n"			\
+			     ".pushsection guest_extable, \"a\"\n"	\
+			     ".quad 771b, 772b\n"			\
+			     ".popsection"				\
+			     : "+r"(vector_), "+r"(error_),		\
+			       "+a"((gprs).a), "+b"((gprs).b),		\
+			       "+c"((gprs).c), "+d"((gprs).d),		\
+			       "+S"((gprs).si), "+D"((gprs).di)		\
+			     : : "memory", "cc", "r11");		\
+		vector_;						\
 	})
 
 /**
@@ -157,7 +185,14 @@ static inline u64 wrmsr_safe(u32 index, u64 value)
 }
 
 /** rdmsr_safe - RDMSR; the vector of the fault or GUEST_NO_FAULT */
-u64 rdmsr_safe(u32 index, u64 *value);
+static inline u64 rdmsr_safe(u32 index, u64 *value)
+{
+	struct guest_gprs gprs = { .c = index };
+	u64 vector = guest_try_regs("rdmsr", gprs);
+
+	*value = gprs.d << 32 | (u32)gprs.a;
+	return vector;
+}
 
 #define GUEST_CR(n)							\
 	static inline u64 read_cr##n(void)				\
