@@ -147,7 +147,7 @@ static void check_requirements(const struct cpu *cpu)
 	if (read_msr(MSR_VMX_EPT_VPID_CAP, &ept) &&
 	    (ept & (EPT_CAP_WALK_4 | EPT_CAP_WB)) != (EPT_CAP_WALK_4 | EPT_CAP_WB))
 		problem("use a machine with a newer CPU",
-			"EPT without 4-level tables or write-back memory (capabilities %#llx)", ept);
+			"EPT without 4-level tables or write-back memory (%#llx)", ept);
 	if (has_word(cpu->flags, "fred"))
 		problem("boot the host with fred=off",
 			"the host kernel uses FRED, which minivmm does not support yet");

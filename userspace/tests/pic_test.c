@@ -155,6 +155,11 @@ static void test_priorities(void)
 	struct pic pic;
 
 	init(&pic, 0x01);
+	pulse(&pic, 7);
+	pulse(&pic, 0);
+	EQUAL(pic_acknowledge(&pic), MASTER_VECTOR + 0, "at first 0 is the highest");
+
+	init(&pic, 0x01);
 	pic_write(&pic, 0x20, SET_PRIORITY | 4);
 	pulse(&pic, 0);
 	pulse(&pic, 5);
