@@ -9,10 +9,10 @@
 #include "hw.h"
 #include "vmx.h"
 
-unsigned int vmx_irqoff_watchdog;
-module_param_named(irqoff_watchdog, vmx_irqoff_watchdog, uint, 0444);
+bool vmx_irqoff_watchdog;
+module_param_named(irqoff_watchdog, vmx_irqoff_watchdog, bool, 0444);
 MODULE_PARM_DESC(irqoff_watchdog,
-		 "leave the guest after this many VMX-preemption timer ticks; for CPUs (Bochs) that lose interrupt exits while the guest has interrupts off (0: never)");
+		 "leave the guest every 10 ms, for CPUs (Bochs) that lose interrupt exits while the guest has interrupts off");
 
 DEFINE_PER_CPU(struct vmx_counts, vmx_counts);
 /* The vCPU whose VMCS is current here, inside the run section */

@@ -9,6 +9,7 @@
 #include <linux/idr.h>
 #include <linux/slab.h>
 #include <asm/trapnr.h>
+#include <asm/tsc.h>
 #include <uapi/asm/debugreg.h>
 #include "hw.h"
 #include "vmx.h"
@@ -130,6 +131,15 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
 	kfree(vmx);
 }
 
+/* The VMX-preemption timer counts TSC ticks shifted right (SDM A.6). */
+static u64 watchdog_ticks(void)
+{
+	u64 tsc_ticks = 10ULL * tsc_khz;
+
+	return tsc_ticks >> (vmx_config.misc &
+			     VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
+}
+
 static void setup_controls(struct mv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -146,7 +156,7 @@ static void setup_controls(struct mv_vcpu *vcpu)
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_config.exit);
 	if (vmx_config.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
-		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, vmx_irqoff_watchdog);
+		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, watchdog_ticks());
 
 	/*
 	 * #DB: the core keeps the guest's DR6 and DR7. #AC: a guest could make

@@ -84,7 +84,7 @@ struct vmx_host {
 
 /* ---- main.c --------------------------------------------------------------- */
 
-extern unsigned int vmx_irqoff_watchdog;
+extern bool vmx_irqoff_watchdog;
 
 /* ---- caps.c: what this CPU can do, and which of it we use ------------------ */
 
