@@ -84,7 +84,7 @@ static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case MINIVMM_GET_MSR_INDEX_LIST:
 		return mv_msr_index_list(argp);
 	default:
-		return -EINVAL;
+		return -ENOTTY;
 	}
 }
 
