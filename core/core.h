@@ -99,7 +99,7 @@ int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
 bool mv_valid_cr0(u64 cr0);
 bool mv_valid_cr4(struct mv_vcpu *vcpu, u64 cr4);
-bool mv_valid_efer(struct mv_vcpu *vcpu, u64 efer);
+bool mv_valid_efer(u64 efer);
 bool mv_valid_xcr0(struct mv_vcpu *vcpu, u64 xcr0);
 bool mv_load_pdptrs(struct mv_vcpu *vcpu);
 int mv_handle_cr(struct mv_vcpu *vcpu);

@@ -46,9 +46,10 @@ bool mv_valid_cr4(struct mv_vcpu *vcpu, u64 cr4)
 	return !(cr4 & ~vcpu->cpuid.cr4_allowed);
 }
 
-bool mv_valid_efer(struct mv_vcpu *vcpu, u64 efer)
+/* EFER: what a client may set; the guest's own writes obey its CPUID too */
+bool mv_valid_efer(u64 efer)
 {
-	return !(efer & ~vcpu->cpuid.efer_allowed);
+	return !(efer & ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX));
 }
 
 /* SDM 13.3: x87 always; AVX needs SSE; the AVX-512 states only together */
@@ -277,7 +278,8 @@ static u64 get_dr(const struct mv_vcpu *vcpu, u8 dr)
  * mv_handle_dr() - the guest moved to or from a debug register
  * @vcpu: vcpu->exit.dr says which and how; register groups are valid
  *
- * The CPU has checked the privilege level; DR7.GD and CR4.DE are ours.
+ * Not every CPU checks the privilege level before it exits, so all is ours:
+ * that, DR7.GD and CR4.DE.
  */
 int mv_handle_dr(struct mv_vcpu *vcpu)
 {
@@ -290,6 +292,8 @@ int mv_handle_dr(struct mv_vcpu *vcpu)
 		mv_queue_exception(vcpu, X86_TRAP_UD, false, 0);
 		return 1;
 	}
+	if (mv_cpl_access(vcpu))
+		return inject_gp(vcpu);
 	if (vcpu->dr7 & MV_DR7_GD) {
 		mv_queue_db(vcpu, MV_DR6_BD);
 		return 1;
@@ -316,10 +320,12 @@ int mv_handle_xsetbv(struct mv_vcpu *vcpu)
 {
 	u64 value = (u32)vcpu->regs[MV_RAX] | vcpu->regs[MV_RDX] << 32;
 
-	if ((u32)vcpu->regs[MV_RCX] || !mv_valid_xcr0(vcpu, value))
+	/* Not every CPU checks the privilege level before it exits. */
+	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
+	if (mv_cpl_access(vcpu) || (u32)vcpu->regs[MV_RCX] ||
+	    !mv_valid_xcr0(vcpu, value))
 		return inject_gp(vcpu);
 	vcpu->xcr0 = value;
-	mv_need(vcpu, MV_STATE_CRS);
 	mv_cpuid_update(vcpu);
 	mv_skip_insn(vcpu);
 	return 1;

@@ -194,7 +194,7 @@ static bool valid_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
 		cr3_reserved = ~(BIT_ULL(boot_cpu_data.x86_phys_bits) - 1);
 	return valid_mode(sregs) && mv_valid_cr0(sregs->cr0) &&
 	       mv_valid_cr4(vcpu, sregs->cr4) && !(sregs->cr3 & cr3_reserved) &&
-	       mv_valid_efer(vcpu, sregs->efer) && sregs->cr8 < 16 &&
+	       mv_valid_efer(sregs->efer) && sregs->cr8 < 16 &&
 	       mv_valid_apic_base(vcpu, sregs->apic_base);
 }
 
