@@ -84,7 +84,8 @@ static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case MINIVMM_GET_MSR_INDEX_LIST:
 		return mv_msr_index_list(argp);
 	default:
-		return -ENOTTY;
+		/* Not ENOTTY: clients see here what they see from KVM. */
+		return -EINVAL;
 	}
 }
 

@@ -332,7 +332,8 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 	case MINIVMM_SET_SIGNAL_MASK:
 		return vcpu_set_signal_mask(vcpu, argp);
 	default:
-		return -ENOTTY;
+		/* Not ENOTTY: clients see here what they see from KVM. */
+		return -EINVAL;
 	}
 }
 
@@ -345,7 +346,7 @@ static long mv_vcpu_ioctl(struct file *file, unsigned int cmd,
 	if (vcpu->vm->mm != current->mm || vcpu->vm->dead)
 		return -EIO;
 	if (_IOC_TYPE(cmd) != MINIVMMIO)
-		return -ENOTTY;
+		return -EINVAL;
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	ret = vcpu_ioctl_locked(vcpu, cmd, arg);

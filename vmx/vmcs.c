@@ -136,8 +136,7 @@ static u64 watchdog_ticks(void)
 {
 	u64 tsc_ticks = 10ULL * tsc_khz;
 
-	return tsc_ticks >> (vmx_config.misc &
-			     VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
+	return tsc_ticks >> (vmx_config.misc & 31);
 }
 
 static void setup_controls(struct mv_vcpu *vcpu)
