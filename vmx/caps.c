@@ -118,15 +118,21 @@ static int negotiate_all(void)
 
 static int check_ept(void)
 {
+	u32 vpid;
+
 	vmx_config.ept_vpid = hw_rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 	if ((vmx_config.ept_vpid & EPT_REQUIRED) != EPT_REQUIRED) {
 		pr_err("minivmm: this CPU's EPT lacks 4-level, write-back or INVEPT (capabilities %#llx)\n",
 		       vmx_config.ept_vpid);
 		return -EOPNOTSUPP;
 	}
-	/* A VPID is of no use if its translations cannot be dropped. */
-	if (!(vmx_config.ept_vpid & VMX_VPID_INVVPID_BIT) ||
-	    !(vmx_config.ept_vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT))
+	/*
+	 * A VPID is of no use if its translations cannot be dropped. <asm/vmx.h>
+	 * numbers these bits from 32.
+	 */
+	vpid = vmx_config.ept_vpid >> 32;
+	if (!(vpid & VMX_VPID_INVVPID_BIT) ||
+	    !(vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT))
 		vmx_config.secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 	return 0;
 }
