@@ -194,7 +194,7 @@ static void save_segments(struct vmx_host *host)
 	savesegment(gs, host->gs);
 	asm volatile("sldt %0" : "=r" (host->ldt));
 	host->kernel_gs_base = hw_rdmsr(MSR_KERNEL_GS_BASE);
-	if (static_cpu_has(X86_FEATURE_FSGSBASE))
+	if (cpu_feature_enabled(X86_FEATURE_FSGSBASE))
 		host->fs_base = rdfsbase();
 	else
 		host->fs_base = hw_rdmsr(MSR_FS_BASE);
@@ -202,7 +202,7 @@ static void save_segments(struct vmx_host *host)
 
 static u32 host_spec_ctrl(void)
 {
-	if (static_cpu_has(X86_FEATURE_KERNEL_IBRS))
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
 		return hw_rdmsr(MSR_IA32_SPEC_CTRL);
 	return 0;
 }
