@@ -15,21 +15,34 @@
 #include <asm/ibt.h>
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
 /* enum mv_reg: the CPU's encoding order */
 #define REG(n)		(8 * (n))
-#define RAX		REG(0)
-#define RCX		REG(1)
-#define RDX		REG(2)
-#define RBX		REG(3)
-#define RBP		REG(5)
-#define RSI		REG(6)
-#define RDI		REG(7)
+#define REG_RAX		REG(0)
+#define REG_RCX		REG(1)
+#define REG_RDX		REG(2)
+#define REG_RBX		REG(3)
+#define REG_RBP		REG(5)
+#define REG_RSI		REG(6)
+#define REG_RDI		REG(7)
 
 #define HOST_RSP	0x6c14	/* VMCS field encoding, SDM appendix B */
 /* offsetof(struct vmx_vcpu, host_rsp); vmcs.c asserts it */
 #define VMX_HOST_RSP	56
+
+/* 6.19 tells apart what guests need from what user space needs. */
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+#define CLEAR_BUFFERS	X86_FEATURE_CLEAR_CPU_BUF_VM
+#else
+#define CLEAR_BUFFERS	X86_FEATURE_CLEAR_CPU_BUF
+#endif
+
+	.section .rodata, "a"
+/* VERW clears buffers in its memory form only. */
+verw_selector:
+	.word __KERNEL_DS
 
 	.section .text, "ax"
 
@@ -52,15 +65,15 @@ SYM_FUNC_START(vmx_enter)
 	vmwrite %rsp, %rax
 .Lhost_rsp_known:
 
-	/* The flags of this test decide below: loading registers keeps them. */
-	test %dl, %dl
+	/* CF decides below: loading registers keeps it, VERW changes only ZF. */
+	bt $0, %edx
 
-	mov RAX(%rdi), %rax
-	mov RCX(%rdi), %rcx
-	mov RDX(%rdi), %rdx
-	mov RBX(%rdi), %rbx
-	mov RBP(%rdi), %rbp
-	mov RSI(%rdi), %rsi
+	mov REG_RAX(%rdi), %rax
+	mov REG_RCX(%rdi), %rcx
+	mov REG_RDX(%rdi), %rdx
+	mov REG_RBX(%rdi), %rbx
+	mov REG_RBP(%rdi), %rbp
+	mov REG_RSI(%rdi), %rsi
 	mov REG(8)(%rdi), %r8
 	mov REG(9)(%rdi), %r9
 	mov REG(10)(%rdi), %r10
@@ -69,17 +82,15 @@ SYM_FUNC_START(vmx_enter)
 	mov REG(13)(%rdi), %r13
 	mov REG(14)(%rdi), %r14
 	mov REG(15)(%rdi), %r15
-	mov RDI(%rdi), %rdi
+	mov REG_RDI(%rdi), %rdi
 
 	/* Leave nothing of the host in the buffers that VERW clears (MDS). */
-#ifdef VM_CLEAR_CPU_BUFFERS
-	VM_CLEAR_CPU_BUFFERS
-#elif defined(CLEAR_CPU_BUFFERS)
-	CLEAR_CPU_BUFFERS
-#endif
+	ALTERNATIVE "jmp .Lbuffers_clear", "", CLEAR_BUFFERS
+	verw verw_selector(%rip)
+.Lbuffers_clear:
 
 	UNWIND_HINT_SAVE
-	jnz .Lresume
+	jc .Lresume
 	vmlaunch
 	jmp .Lfailed
 .Lresume:
@@ -96,12 +107,12 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 
 	push %rdi
 	mov 8(%rsp), %rdi
-	mov %rax, RAX(%rdi)
-	mov %rcx, RCX(%rdi)
-	mov %rdx, RDX(%rdi)
-	mov %rbx, RBX(%rdi)
-	mov %rbp, RBP(%rdi)
-	mov %rsi, RSI(%rdi)
+	mov %rax, REG_RAX(%rdi)
+	mov %rcx, REG_RCX(%rdi)
+	mov %rdx, REG_RDX(%rdi)
+	mov %rbx, REG_RBX(%rdi)
+	mov %rbp, REG_RBP(%rdi)
+	mov %rsi, REG_RSI(%rdi)
 	mov %r8, REG(8)(%rdi)
 	mov %r9, REG(9)(%rdi)
 	mov %r10, REG(10)(%rdi)
@@ -110,7 +121,7 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	mov %r13, REG(13)(%rdi)
 	mov %r14, REG(14)(%rdi)
 	mov %r15, REG(15)(%rdi)
-	pop RDI(%rdi)
+	pop REG_RDI(%rdi)
 	xor %eax, %eax
 
 .Lclear:
