@@ -38,10 +38,12 @@
 #define KVM_SIGNATURE		"KVMKVMKVM\0\0"
 
 /*
- * KVM's paravirtual features that need no local APIC: both clocks, no I/O
- * delay, steal time, stable clock source.
+ * KVM's paravirtual features that need no local APIC: both clocks, steal time,
+ * stable clock source. And one that is a promise of the devices, which are
+ * ours: no guest need write to port 0x80 to give them time.
  */
-#define KVM_FEATURES_NO_APIC	(BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(24))
+#define KVM_FEATURES_NO_APIC	(BIT(0) | BIT(3) | BIT(5) | BIT(24))
+#define KVM_FEATURE_NOP_IO_DELAY BIT(1)
 
 static struct minivmm_cpuid_entry2 *find(struct minivmm_cpuid2 *cpuid, u32 function)
 {
@@ -147,8 +149,10 @@ static void adapt_kvm_features(struct minivmm_cpuid2 *cpuid, struct minivmm_cpui
 	signature[0] = base->ebx;
 	signature[1] = base->ecx;
 	signature[2] = base->edx;
-	if (!memcmp(signature, KVM_SIGNATURE, sizeof(signature)))
-		e->eax &= KVM_FEATURES_NO_APIC;
+	if (memcmp(signature, KVM_SIGNATURE, sizeof(signature)))
+		return;
+	e->eax &= KVM_FEATURES_NO_APIC;
+	e->eax |= KVM_FEATURE_NOP_IO_DELAY;
 }
 
 static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry2 *e)
