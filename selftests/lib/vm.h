@@ -17,7 +17,7 @@
  *
  * Guests written in assembly: guest_code16(name, "text"), guest_code32(),
  * guest_code64() at file scope, then vcpu_setup_real(vcpu, &name) and the
- * like, which place the code at BLOB_GPA.
+ * like, which place the code at BLOB_GPA.  .org counts from the blob's start.
  *
  * All functions end the test as failed when a system call fails, so callers
  * need not check them.
@@ -156,7 +156,7 @@ void vcpu_setup_pae(struct vcpu *vcpu, const struct blob *blob);
 void vcpu_setup_blob64(struct vcpu *vcpu, const struct blob *blob);
 
 #define guest_code_bits(bits, name, text)				\
-	asm(".pushsection .rodata\n"					\
+	asm(".pushsection .rodata.blob_" #name ", \"a\"\n"		\
 	    ".code" #bits "\n"						\
 	    "blob_start_" #name ":\n"					\
 	    text "\n"							\
