@@ -14,6 +14,7 @@
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
@@ -29,8 +30,7 @@
 #define MTRR_CAP	(BIT(10) | BIT(8) | NR_VARIABLE_MTRRS)
 
 /* What a CPU without branch trace and PEBS reports (SDM vol. 4) */
-#define MISC_ENABLE_RESET	(MSR_IA32_MISC_ENABLE_FAST_STRING | \
-				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | \
+#define MISC_ENABLE_RESET	(MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | \
 				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 /* What a guest may turn on or off, with no effect */
 #define MISC_ENABLE_WRITABLE	(MSR_IA32_MISC_ENABLE_FAST_STRING | \
@@ -493,6 +493,13 @@ void mv_msr_destroy(struct mv_vcpu *vcpu)
 	kfree(vcpu->msrs);
 }
 
+/* As the host has them: its kernel knows whether REP MOVS and STOS are fast. */
+static u64 fast_strings(void)
+{
+	return boot_cpu_has(X86_FEATURE_REP_GOOD) ?
+	       MSR_IA32_MISC_ENABLE_FAST_STRING : 0;
+}
+
 /**
  * mv_msr_reset() - MSRs as after a reset (SDM vol. 3, table 10-1)
  * @vcpu: the vCPU
@@ -514,7 +521,7 @@ void mv_msr_reset(struct mv_vcpu *vcpu)
 	vcpu->tsc_aux = 0;
 	vcpu->tsc_adjust = 0;
 	*vcpu->msrs = (struct mv_msr_store) {
-		.misc_enable = MISC_ENABLE_RESET,
+		.misc_enable = MISC_ENABLE_RESET | fast_strings(),
 		.ucode_rev = UCODE_REV_RESET,
 	};
 	vcpu->dirty |= MV_STATE_MSRS | MV_STATE_SYSCALL;
