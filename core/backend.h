@@ -139,7 +139,8 @@ enum mv_exit_reason {
 	MV_EXIT_WINDOW,		/* the guest can take an interrupt now */
 	MV_EXIT_HLT,
 	MV_EXIT_PIO,
-	MV_EXIT_GPA_FAULT,
+	MV_EXIT_GPA_FAULT,	/* memory that may need sleep to get */
+	MV_EXIT_MMIO,		/* no memory there; lazy groups are valid */
 	MV_EXIT_CR,
 	MV_EXIT_DR,
 	MV_EXIT_XSETBV,
@@ -196,7 +197,25 @@ struct mv_exit {
 	};
 };
 
-#define MV_PAGE_CACHE	4	/* one path of a four-level table */
+/* What became of a guest-physical fault inside the run section */
+enum mv_fault_result {
+	MV_FAULT_MAPPED,	/* retry the instruction */
+	MV_FAULT_SLEEP,		/* MV_EXIT_GPA_FAULT */
+	MV_FAULT_DEVICE,	/* MV_EXIT_MMIO */
+};
+
+#define MV_PAGE_CACHE	3	/* the tables below a four-level root */
+#define MV_HELD_PAGES	32
+
+/*
+ * Host pages that were mapped inside the run section. Dropping a reference can
+ * take locks that sleep on PREEMPT_RT, so it waits for the section's end. Bit
+ * 0 of an entry: the guest may have written the page.
+ */
+struct mv_held_pages {
+	unsigned int nr;
+	unsigned long page[MV_HELD_PAGES];
+};
 
 /* Pages for second-level tables, set aside where sleeping is allowed. */
 struct mv_page_cache {
@@ -211,7 +230,8 @@ struct mv_page_cache {
  * @lock: guards @vcpus and creation; taken before @slots_lock
  * @slots_lock: serializes changes of @slots; sleeps
  * @slots: SRCU-protected by @srcu, sorted by guest frame
- * @mmu_lock: guards the second-level tables, @inv_seq and @inv_active
+ * @mmu_lock: guards the second-level tables, @inv_seq and @inv_active; raw,
+ *	since the run section takes it
  * @inv_active: MMU notifier invalidations under way
  * @inv_seq: invalidations finished
  * @tlb_gen: raised when a translation was taken away; a vCPU that has seen
@@ -228,7 +248,7 @@ struct mv_vm {
 	struct mutex slots_lock;
 	struct mv_slots __rcu *slots;
 	struct srcu_struct srcu;
-	spinlock_t mmu_lock;
+	raw_spinlock_t mmu_lock;
 	unsigned long inv_active;
 	unsigned long inv_seq;
 	struct mmu_notifier notifier;
@@ -302,6 +322,7 @@ struct mv_vcpu {
 	} cpuid;
 
 	struct mv_page_cache page_cache;
+	struct mv_held_pages held;
 	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */
 	struct {
 		u64 gva;	/* where INS and OUTS move data */
@@ -339,9 +360,8 @@ struct mv_caps {
  *	all register groups but the lazy ones.
  * @fetch: bring in lazy groups. Interrupts are on; does not sleep.
  * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
- *	table pages from @cache, which holds MV_PAGE_CACHE. A TLB that may hold
- *	the old translation of this frame is the caller's to flush: true if
- *	there was one.
+ *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
+ *	there before, if anything, was the same frame with fewer rights.
  * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
  *	anything was mapped, and the caller must flush.
  */
@@ -355,7 +375,7 @@ struct mv_ops {
 	void (*vcpu_destroy)(struct mv_vcpu *vcpu);
 	void (*run)(struct mv_vcpu *vcpu);
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
-	bool (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		    struct mv_page_cache *cache);
 	bool (*zap)(struct mv_vm *vm, u64 start, u64 end);
 };
@@ -369,7 +389,8 @@ void mv_unregister_backend(const struct mv_ops *ops);
 void mv_emulate_cpuid(struct mv_vcpu *vcpu);
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
-bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
+enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu, u64 gpa,
+					bool write);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 #define MV_DR6_BD	BIT(13)		/* general detect (SDM 18.2.3) */

@@ -136,6 +136,9 @@ void mv_memory_destroy(struct mv_vm *vm);
 int mv_set_memory_region(struct mv_vm *vm,
 			 const struct minivmm_userspace_memory_region *mem);
 int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
+int mv_prepare_faults(struct mv_vcpu *vcpu);
+void mv_put_held_pages(struct mv_held_pages *held);
+bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
 void mv_flush_guest_tlbs(struct mv_vm *vm);
 void mv_page_cache_free(struct mv_page_cache *cache);
 

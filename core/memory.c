@@ -21,8 +21,8 @@
 #include <linux/uaccess.h>
 #include "core.h"
 
-/* Frames zapped under one hold of mmu_lock: 1 GiB */
-#define ZAP_BATCH	(1UL << 18)
+/* Frames zapped under one hold of mmu_lock: interrupts may be waiting for it */
+#define ZAP_BATCH	4096
 /* A four-level second-level table reaches 48 bits; KVM's limit for a slot */
 #define MAX_GPA_BITS	48
 #define MAX_SLOT_PAGES	((1UL << 31) - 1)
@@ -66,7 +66,7 @@ static unsigned long gfn_to_hva(struct mv_vm *vm, u64 gfn, bool write)
  * @gpa: guest-physical address
  * @write: the access writes; read-only memory counts as none then
  *
- * Context: any, also inside the run section.
+ * Context: any.
  */
 bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write)
 {
@@ -77,7 +77,6 @@ bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write)
 	srcu_read_unlock(&vm->srcu, idx);
 	return ram;
 }
-EXPORT_SYMBOL_GPL(mv_gpa_is_ram);
 
 /**
  * mv_gpa_to_hva() - where the client has a guest-physical address
@@ -162,27 +161,6 @@ void mv_page_cache_free(struct mv_page_cache *cache)
 		free_page((unsigned long)cache->page[--cache->nr]);
 }
 
-/*
- * A page that is in place and writable is mapped so even for a read, which
- * saves the fault of the first write. Only a write makes the host give up a
- * shared page for a private one.
- */
-static struct page *get_host_page(unsigned long hva, bool write, bool *writable)
-{
-	struct page *page;
-	int n;
-
-	if (*writable &&
-	    get_user_pages_fast_only(hva, 1, FOLL_WRITE, &page) == 1)
-		return page;
-	n = get_user_pages_fast(hva, 1, write ? FOLL_WRITE : 0, &page);
-	if (n == 1) {
-		*writable = write;
-		return page;
-	}
-	return ERR_PTR(n ?: -EFAULT);
-}
-
 static void put_host_page(struct page *page, bool dirty)
 {
 	struct folio *folio = page_folio(page);
@@ -193,25 +171,71 @@ static void put_host_page(struct page *page, bool dirty)
 	folio_put(folio);
 }
 
+/**
+ * mv_put_held_pages() - drop the references taken inside the run section
+ * @held: may be empty
+ *
+ * Context: process context.
+ */
+void mv_put_held_pages(struct mv_held_pages *held)
+{
+	while (held->nr) {
+		unsigned long entry = held->page[--held->nr];
+
+		put_host_page((struct page *)(entry & ~1UL), entry & 1);
+	}
+}
+
+/**
+ * mv_prepare_faults() - set aside what the run section cannot allocate
+ * @vcpu: about to enter it
+ *
+ * Context: may sleep. Return: 0 or -ENOMEM.
+ */
+int mv_prepare_faults(struct mv_vcpu *vcpu)
+{
+	if (likely(vcpu->page_cache.nr == MV_PAGE_CACHE))
+		return 0;
+	return fill_page_cache(&vcpu->page_cache);
+}
+
 /* Maps the page unless an invalidation crossed us; then the guest retries. */
 static void map_page(struct mv_vcpu *vcpu, u64 gfn, struct page *page,
 		     bool writable, unsigned long seq)
 {
 	struct mv_vm *vm = vcpu->vm;
-	bool flush = false;
+	unsigned long flags;
 
-	spin_lock(&vm->mmu_lock);
+	raw_spin_lock_irqsave(&vm->mmu_lock, flags);
 	if (!vm->inv_active && vm->inv_seq == seq)
-		flush = mv_ops->map(vm, gfn, page_to_pfn(page),
-				    writable ? MV_MAP_WRITE : 0,
-				    &vcpu->page_cache);
-	spin_unlock(&vm->mmu_lock);
-	if (flush)
-		mv_flush_guest_tlbs(vm);
+		mv_ops->map(vm, gfn, page_to_pfn(page),
+			    writable ? MV_MAP_WRITE : 0, &vcpu->page_cache);
+	raw_spin_unlock_irqrestore(&vm->mmu_lock, flags);
 }
 
-/* The caller holds vm->srcu. 1: done, retry; 0: no memory there; or -errno */
-static int fault_in(struct mv_vcpu *vcpu, u64 gfn, bool write)
+/* A page that is in place already; with *writable, one that can be written */
+static struct page *get_page_in_place(unsigned long hva, bool write,
+				      bool *writable)
+{
+	struct page *page;
+
+	if (*writable &&
+	    get_user_pages_fast_only(hva, 1, FOLL_WRITE, &page) == 1)
+		return page;
+	*writable = false;
+	if (!write && get_user_pages_fast_only(hva, 1, 0, &page) == 1)
+		return page;
+	return NULL;
+}
+
+static bool held_full(const struct mv_vcpu *vcpu)
+{
+	return vcpu->held.nr == MV_HELD_PAGES ||
+	       vcpu->page_cache.nr < MV_PAGE_CACHE;
+}
+
+static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu, u64 gfn,
+					    bool write)
 {
 	struct mv_vm *vm = vcpu->vm;
 	const struct mv_slot *slot = find_slot(get_slots(vm), gfn);
@@ -220,7 +244,76 @@ static int fault_in(struct mv_vcpu *vcpu, u64 gfn, bool write)
 	bool writable;
 
 	if (!slot || (write && (slot->flags & MINIVMM_MEM_READONLY)))
-		return 0;
+		return MV_FAULT_DEVICE;
+	if (held_full(vcpu))
+		return MV_FAULT_SLEEP;
+	writable = !(slot->flags & MINIVMM_MEM_READONLY);
+
+	seq = READ_ONCE(vm->inv_seq);
+	smp_rmb();	/* the sequence before the page: see map_page() */
+	page = get_page_in_place(slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT),
+				 write, &writable);
+	if (!page)
+		return MV_FAULT_SLEEP;
+	map_page(vcpu, gfn, page, writable, seq);
+	vcpu->held.page[vcpu->held.nr++] = (unsigned long)page | writable;
+	return MV_FAULT_MAPPED;
+}
+
+/**
+ * mv_fault_in_atomic() - map a page that the host has in place
+ * @vcpu: the vCPU
+ * @gpa: guest-physical address of the fault
+ * @write: the guest wants to write
+ *
+ * Context: inside the run section.
+ * Return: MV_FAULT_MAPPED to retry; else which exit to make.
+ */
+enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu, u64 gpa,
+					bool write)
+{
+	struct mv_vm *vm = vcpu->vm;
+	int idx = srcu_read_lock(&vm->srcu);
+	enum mv_fault_result result = fault_in_atomic(vcpu, gpa >> PAGE_SHIFT,
+						      write);
+
+	srcu_read_unlock(&vm->srcu, idx);
+	return result;
+}
+EXPORT_SYMBOL_GPL(mv_fault_in_atomic);
+
+/*
+ * A page that is in place and writable is mapped so even for a read, which
+ * saves the fault of the first write. Only a write makes the host give up a
+ * shared page for a private one.
+ */
+static struct page *get_host_page(unsigned long hva, bool write, bool *writable)
+{
+	bool may_write = *writable;
+	struct page *page = get_page_in_place(hva, write, writable);
+	int n;
+
+	if (page)
+		return page;
+	n = get_user_pages_fast(hva, 1, write ? FOLL_WRITE : 0, &page);
+	if (n != 1)
+		return ERR_PTR(n ?: -EFAULT);
+	*writable = may_write && write;
+	return page;
+}
+
+/* The caller holds vm->srcu. */
+static int fault_in(struct mv_vcpu *vcpu, u64 gfn, bool write)
+{
+	struct mv_vm *vm = vcpu->vm;
+	const struct mv_slot *slot = find_slot(get_slots(vm), gfn);
+	unsigned long seq;
+	struct page *page;
+	bool writable;
+
+	/* The slot went away just now: the guest shall meet what is there. */
+	if (!slot || (write && (slot->flags & MINIVMM_MEM_READONLY)))
+		return 1;
 	writable = !(slot->flags & MINIVMM_MEM_READONLY);
 
 	seq = READ_ONCE(vm->inv_seq);
@@ -235,10 +328,8 @@ static int fault_in(struct mv_vcpu *vcpu, u64 gfn, bool write)
 }
 
 /**
- * mv_handle_gpa_fault() - the guest touched a page that is not mapped
+ * mv_handle_gpa_fault() - get a page that the host did not have in place
  * @vcpu: vcpu->exit.fault says where and how
- *
- * Memory is mapped and the instruction retried; anything else is a device.
  *
  * Return: as run-loop handlers do; -EFAULT if the client's mapping fails.
  */
@@ -257,7 +348,7 @@ int mv_handle_gpa_fault(struct mv_vcpu *vcpu)
 	/* The run loop turns a signal into what the client expects. */
 	if (ret < 0 && signal_pending(current))
 		return 1;
-	return ret ?: mv_handle_mmio(vcpu);
+	return ret;
 }
 
 /* ---- taking pages back ---------------------------------------------------- */
@@ -292,9 +383,9 @@ static bool zap_range(struct mv_vm *vm, u64 start, u64 end, bool may_sleep)
 	while (start < end) {
 		u64 stop = min_t(u64, end, start + ZAP_BATCH);
 
-		spin_lock(&vm->mmu_lock);
+		raw_spin_lock_irq(&vm->mmu_lock);
 		zapped |= mv_ops->zap(vm, start, stop);
-		spin_unlock(&vm->mmu_lock);
+		raw_spin_unlock_irq(&vm->mmu_lock);
 		if (may_sleep)
 			cond_resched();
 		start = stop;
@@ -343,9 +434,9 @@ static int invalidate_start(struct mmu_notifier *mn,
 {
 	struct mv_vm *vm = notifier_vm(mn);
 
-	spin_lock(&vm->mmu_lock);
+	raw_spin_lock_irq(&vm->mmu_lock);
 	vm->inv_active++;
-	spin_unlock(&vm->mmu_lock);
+	raw_spin_unlock_irq(&vm->mmu_lock);
 	zap_hva_range(vm, range->start, range->end,
 		      mmu_notifier_range_blockable(range));
 	return 0;
@@ -356,10 +447,10 @@ static void invalidate_end(struct mmu_notifier *mn,
 {
 	struct mv_vm *vm = notifier_vm(mn);
 
-	spin_lock(&vm->mmu_lock);
+	raw_spin_lock_irq(&vm->mmu_lock);
 	WRITE_ONCE(vm->inv_seq, vm->inv_seq + 1);
 	vm->inv_active--;
-	spin_unlock(&vm->mmu_lock);
+	raw_spin_unlock_irq(&vm->mmu_lock);
 }
 
 /* The address space is gone; no invalidation comes after this one. */
@@ -576,7 +667,7 @@ int mv_memory_init(struct mv_vm *vm)
 	if (!slots)
 		return -ENOMEM;
 	mutex_init(&vm->slots_lock);
-	spin_lock_init(&vm->mmu_lock);
+	raw_spin_lock_init(&vm->mmu_lock);
 	/* A vCPU that has not flushed yet remembers generation 0. */
 	atomic64_set(&vm->tlb_gen, 1);
 	ret = init_srcu_struct(&vm->srcu);

@@ -146,12 +146,9 @@ static bool delivering(const struct mv_vcpu *vcpu)
 	       vcpu->ev.interrupt.soft;
 }
 
-static int handle_gpa_fault(struct mv_vcpu *vcpu)
+static int handle_mmio(struct mv_vcpu *vcpu)
 {
-	if (delivering(vcpu) && !mv_gpa_is_ram(vcpu, vcpu->exit.fault.gpa,
-					       vcpu->exit.fault.write))
-		return delivery_error(vcpu);
-	return mv_handle_gpa_fault(vcpu);
+	return delivering(vcpu) ? delivery_error(vcpu) : mv_handle_mmio(vcpu);
 }
 
 /* Every reason has its line; nothing goes back to the guest by default. */
@@ -167,7 +164,9 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_PIO:
 		return mv_handle_pio(vcpu);
 	case MV_EXIT_GPA_FAULT:
-		return handle_gpa_fault(vcpu);
+		return mv_handle_gpa_fault(vcpu);
+	case MV_EXIT_MMIO:
+		return handle_mmio(vcpu);
 	case MV_EXIT_CR:
 		return mv_handle_cr(vcpu);
 	case MV_EXIT_DR:
@@ -252,7 +251,11 @@ static int run_once(struct mv_vcpu *vcpu)
 	if (window && mv_ready_for_interrupt(vcpu))
 		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
 	set_want_window(vcpu, window);
+	ret = mv_prepare_faults(vcpu);
+	if (ret)
+		return ret;
 	enter_guest(vcpu);
+	mv_put_held_pages(&vcpu->held);
 	if (unlikely(vcpu->vm->dead))
 		return -EIO;
 	return handle_exit(vcpu);

@@ -859,7 +859,7 @@ static void read_vmcs(struct audit *a)
  */
 void vmx_audit(struct mv_vcpu *vcpu)
 {
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 20);
 	struct audit a = {};
 	int i;
 

@@ -43,14 +43,13 @@ static u64 *ept_table(u64 entry)
  * @prot: MV_MAP_*; reading and executing are always allowed
  * @cache: at least as many pages as there are levels below the root
  *
- * Return: true if a translation changed that a TLB may still hold with other
- * rights to other memory. More rights to the same frame need no flush: a CPU
- * that still has the old entry faults and drops it (SDM 29.4.3.1).
+ * More rights to the same frame need no flush: a CPU that still has the old
+ * entry faults and drops it (SDM 29.4.3.1).
  */
-bool vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		 struct mv_page_cache *cache)
 {
-	u64 *table = to_vmx_vm(vm)->root, old, new;
+	u64 *table = to_vmx_vm(vm)->root, leaf;
 	int level;
 
 	for (level = EPT_LEVELS - 1; level; level--) {
@@ -64,15 +63,11 @@ bool vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		table = ept_table(*entry);
 	}
 
-	table += ept_index(gfn, 0);
-	old = *table;
-	new = (pfn << PAGE_SHIFT) | EPT_LEAF_RAM | VMX_EPT_READABLE_MASK |
-	      VMX_EPT_EXECUTABLE_MASK;
+	leaf = (pfn << PAGE_SHIFT) | EPT_LEAF_RAM | VMX_EPT_READABLE_MASK |
+	       VMX_EPT_EXECUTABLE_MASK;
 	if (prot & MV_MAP_WRITE)
-		new |= VMX_EPT_WRITABLE_MASK;
-	WRITE_ONCE(*table, new);
-	return (old & EPT_RWX) && (old & ~VMX_EPT_WRITABLE_MASK) !=
-				  (new & ~VMX_EPT_WRITABLE_MASK);
+		leaf |= VMX_EPT_WRITABLE_MASK;
+	WRITE_ONCE(table[ept_index(gfn, 0)], leaf);
 }
 
 static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end)

@@ -282,28 +282,37 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 }
 
 /*
- * Exit qualification: SDM table 28-7. A page that the core can provide is
- * retried. If there is no memory, the core emulates the access and needs all
+ * Exit qualification: SDM table 28-7. Memory is mapped and the instruction
+ * retried. If there is none, the core emulates the access and needs all
  * registers; they are cheapest to get here, with the VMCS at hand.
  */
 static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	bool write = qual & EPT_VIOLATION_ACC_WRITE;
 
 	if ((qual & INTR_INFO_UNBLOCK_NMI) && !vcpu->ev.exception.injected &&
 	    !vcpu->ev.nmi.injected)
 		reblock_nmi();
-	vcpu->exit.fault.gpa = gpa;
-	vcpu->exit.fault.write = qual & EPT_VIOLATION_ACC_WRITE;
-	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
-	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
 	if (trace_minivmm_page_fault_enabled())
 		trace_minivmm_page_fault(vcpu->id, vmcs_read(GUEST_RIP), gpa,
 					 qual);
-	if (!mv_gpa_is_ram(vcpu, gpa, vcpu->exit.fault.write))
-		vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
-	return leave_insn(vcpu, MV_EXIT_GPA_FAULT);
+
+	vcpu->exit.fault.gpa = gpa;
+	vcpu->exit.fault.write = write;
+	switch (mv_fault_in_atomic(vcpu, gpa, write)) {
+	case MV_FAULT_MAPPED:
+		return true;
+	case MV_FAULT_SLEEP:
+		return leave(vcpu, MV_EXIT_GPA_FAULT);
+	case MV_FAULT_DEVICE:
+		break;
+	}
+	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
+	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
+	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	return leave(vcpu, MV_EXIT_MMIO);
 }
 
 static bool handle_xsetbv(struct mv_vcpu *vcpu, struct vmx_host *host)

@@ -149,7 +149,7 @@ const char *vmx_exit_name(u32 reason);
 
 int vmx_vm_create(struct mv_vm *vm);
 void vmx_vm_destroy(struct mv_vm *vm);
-bool vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		 struct mv_page_cache *cache);
 bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end);
 
