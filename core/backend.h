@@ -244,8 +244,8 @@ struct mv_page_cache {
 struct mv_vm {
 	struct kref refs;
 	struct mm_struct *mm;
-	struct mutex lock;
-	struct mutex slots_lock;
+	struct mutex lock;		/* vcpus, nr_vcpus */
+	struct mutex slots_lock;	/* writers of slots */
 	struct mv_slots __rcu *slots;
 	struct srcu_struct srcu;
 	raw_spinlock_t mmu_lock;
@@ -283,7 +283,7 @@ struct mv_vcpu {
 	struct minivmm_run *run;
 	void *pio_data;		/* the page after *run, shared with user space */
 	u32 id;
-	struct mutex mutex;
+	struct mutex mutex;	/* one ioctl at a time */
 	int (*complete)(struct mv_vcpu *vcpu);
 	void *backend;
 

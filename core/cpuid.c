@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "core.h"
+#include "trace.h"
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -618,18 +619,21 @@ static noinline void emulate_missing(struct mv_vcpu *vcpu)
  */
 void mv_emulate_cpuid(struct mv_vcpu *vcpu)
 {
-	const struct minivmm_cpuid_entry2 *e;
+	u32 function = vcpu->regs[MV_RAX], index = vcpu->regs[MV_RCX];
+	const struct minivmm_cpuid_entry2 *e = find_entry(vcpu, function, index);
 
-	e = find_entry(vcpu, vcpu->regs[MV_RAX], vcpu->regs[MV_RCX]);
-	if (unlikely(!e)) {
+	if (likely(e)) {
+		/* The upper halves become zero, as on the CPU. */
+		vcpu->regs[MV_RAX] = e->eax;
+		vcpu->regs[MV_RBX] = e->ebx;
+		vcpu->regs[MV_RCX] = e->ecx;
+		vcpu->regs[MV_RDX] = e->edx;
+	} else {
 		emulate_missing(vcpu);
-		return;
 	}
-	/* The upper halves become zero, as on the CPU. */
-	vcpu->regs[MV_RAX] = e->eax;
-	vcpu->regs[MV_RBX] = e->ebx;
-	vcpu->regs[MV_RCX] = e->ecx;
-	vcpu->regs[MV_RDX] = e->edx;
+	trace_minivmm_cpuid(function, index, vcpu->regs[MV_RAX],
+			    vcpu->regs[MV_RBX], vcpu->regs[MV_RCX],
+			    vcpu->regs[MV_RDX], e);
 }
 EXPORT_SYMBOL_GPL(mv_emulate_cpuid);
 

@@ -10,7 +10,7 @@
 #ifndef MINIVMM_HOSTWORK_H
 #define MINIVMM_HOSTWORK_H
 
-#if __has_include(<linux/entry-virt.h>)
+#ifdef CONFIG_VIRT_XFER_TO_GUEST_WORK
 #include <linux/entry-virt.h>
 
 static inline int mv_handle_host_work(void)

@@ -15,6 +15,18 @@
 #include "core.h"
 #include "trace.h"
 
+/* Of several elements the first is shown, as KVM does. */
+static void trace_data(const struct mv_vcpu *vcpu, u32 count)
+{
+	u32 val = 0;
+
+	if (!trace_minivmm_pio_enabled())
+		return;
+	memcpy(&val, vcpu->pio_data, vcpu->exit.pio.size);
+	trace_minivmm_pio(!vcpu->exit.pio.in, vcpu->exit.pio.port,
+			  vcpu->exit.pio.size, count, val);
+}
+
 /* What the access is stays in vcpu->exit; user space can write the run page */
 static void fill_run_page(struct mv_vcpu *vcpu, u32 count)
 {
@@ -43,7 +55,7 @@ static int complete_in(struct mv_vcpu *vcpu)
 
 	memcpy(&rax, vcpu->pio_data, vcpu->exit.pio.size);
 	vcpu->regs[MV_RAX] = rax;
-	trace_minivmm_pio(0, vcpu->exit.pio.port, vcpu->exit.pio.size, 1, rax);
+	trace_data(vcpu, 1);
 	mv_skip_insn(vcpu);
 	return 1;
 }
@@ -94,10 +106,12 @@ static int complete_outs(struct mv_vcpu *vcpu)
 static int complete_ins(struct mv_vcpu *vcpu)
 {
 	struct mv_fault fault;
-	int ret = mv_write_gva(vcpu, vcpu->pio.gva, vcpu->pio_data,
-			       vcpu->pio.count * vcpu->exit.pio.size,
-			       mv_cpl_access(vcpu), &fault);
+	int ret;
 
+	trace_data(vcpu, vcpu->pio.count);
+	ret = mv_write_gva(vcpu, vcpu->pio.gva, vcpu->pio_data,
+			   vcpu->pio.count * vcpu->exit.pio.size,
+			   mv_cpl_access(vcpu), &fault);
 	if (ret == -EFAULT) {
 		mv_queue_fault(vcpu, &fault);
 		return 1;
@@ -186,6 +200,8 @@ static int string_pio(struct mv_vcpu *vcpu)
 	if (!vcpu->pio.count)		/* REP with a count of zero */
 		return finish_string(vcpu, 0);
 	fill_run_page(vcpu, vcpu->pio.count);
+	if (!vcpu->exit.pio.in)
+		trace_data(vcpu, vcpu->pio.count);
 	vcpu->complete = vcpu->exit.pio.in ? complete_ins : complete_outs;
 	return 0;
 }
@@ -205,8 +221,7 @@ int mv_handle_pio(struct mv_vcpu *vcpu)
 		return 0;
 	}
 	memcpy(vcpu->pio_data, &vcpu->regs[MV_RAX], vcpu->exit.pio.size);
-	trace_minivmm_pio(1, vcpu->exit.pio.port, vcpu->exit.pio.size, 1,
-			  vcpu->regs[MV_RAX]);
+	trace_data(vcpu, 1);
 	vcpu->complete = complete_out;
 	return 0;
 }

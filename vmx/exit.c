@@ -436,7 +436,7 @@ const char *vmx_exit_name(u32 reason)
 	return "unknown";
 }
 
-static bool unexpected(struct mv_vcpu *vcpu, u32 reason)
+static bool unexpected_exit(struct mv_vcpu *vcpu, u32 reason)
 {
 	u16 basic = reason;
 	const char *why = basic < ARRAY_SIZE(vmx_exits) ?
@@ -472,10 +472,10 @@ bool vmx_handle_exit(struct mv_vcpu *vcpu, struct vmx_host *host, u32 reason)
 				   vmcs_read(VM_EXIT_INTR_INFO));
 
 	if (unlikely(basic >= ARRAY_SIZE(vmx_exits)))
-		return unexpected(vcpu, reason);
+		return unexpected_exit(vcpu, reason);
 	row = &vmx_exits[array_index_nospec(basic, ARRAY_SIZE(vmx_exits))];
 	if (unlikely(!row->handle))
-		return unexpected(vcpu, reason);
+		return unexpected_exit(vcpu, reason);
 	if (row->vectoring)
 		vmx_requeue(vcpu);
 	return row->handle(vcpu, host);

@@ -25,6 +25,7 @@
 #define __ffs(word)		((unsigned int)__builtin_ctzl(word))
 #define kzalloc(size, gfp)	calloc(1, size)
 
+#define EFER_LMA		(1 << 10)
 #define X86_TRAP_UD		6
 #define X86_TRAP_GP		13
 
@@ -36,7 +37,7 @@
 #define TRACE_EVENT(name, proto, args, ...)		\
 	static inline void trace_##name(proto) {}
 
-#define spinlock_t		int
+#define raw_spinlock_t		int
 #define atomic64_t		s64
 
 struct cpumask { int v; };
