@@ -8,7 +8,7 @@
 KERNEL		?= 6.1
 KERNELS		:= 6.1 6.12 7.3
 # Where the testbed's host runs; empty: testbed/run chooses.
-PLATFORM	?=
+PLATFORM	?= $(MINIVMM_PLATFORM)
 SMP		?= 1
 # The guest of "make run": its kernel, its memory, the device that runs it.
 GUEST_KERNEL	?= 6.1

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # shared with testbed/run, which reads this file
+#
+# testbed/run's host in Bochs: an emulated CPU with VT-x, on any machine.
+
+# Bochs does not leave a guest that was entered with IF=0 for an interrupt.
+intel_parameters=irqoff_watchdog=1
+
+# bochs_loader COMMAND-LINE: the option ROM and the parameters it hands over.
+bochs_loader()
+{
+	local size loader=$scratch/loader sum
+
+	echo -n "$1" >"$scratch/cmdline"
+	[ ${#1} -lt 2048 ] || die "the kernel's command line is longer than 2047 bytes"
+	size=$(stat -c %s "$scratch/initrd")
+	# Below the BIOS's tables at the top, which are far below 2 MiB.
+	initrd=$((((mem << 20) - (2 << 20) - size) & ~0x1ffff))
+	[ "$initrd" -gt $((128 << 20)) ] ||
+		die "--mem $mem is too small for this host's $((size >> 20)) MiB of files"
+	read -r kernel_address entry <"$cache/kernel-$kernel/vmlinux.address"
+	cpp "$top/testbed/loader.S" |
+		as -o "$loader.o" --defsym INITRD="$initrd" \
+			--defsym INITRD_SIZE="$size" --defsym ENTRY="$entry" \
+			-I "$cache/kernel-$kernel" -I "$scratch" -
+	objcopy -O binary -j .params "$loader.o" "$loader.params"
+	objcopy -O binary -j .rom "$loader.o" "$loader.rom"
+	gcc -O2 -shared -fPIC -o "$scratch/short_read.so" "$top/testbed/short_read.c"
+	sum=$(od -A n -v -t u1 -w1 "$loader.rom" | awk '{ s += $1 } END { print s % 256 }')
+	printf %b "\\x$(printf %02x $(((256 - sum) % 256)))" |
+		dd of="$loader.rom" bs=1 seek=511 conv=notrunc status=none
+}
+
+# bochs_config COM1-MODE: ttyS0 as a file or as a terminal.
+bochs_config()
+{
+	local bochs=$cache/bochs-3.0
+
+	cat >"$scratch/bochsrc" <<-EOF
+		plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, gameport=0, iodebug=1
+		config_interface: textconfig
+		display_library: rfb, options="timeout=0"
+		memory: guest=$mem, host=$mem
+		romimage: file=$bochs/usr/share/bochs/BIOS-bochs-latest
+		vgaromimage: file=$bochs/usr/share/vgabios/vgabios.bin
+		cpu: model=corei7_skylake_x, count=$smp, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+		optromimage1: file=$scratch/loader.rom, address=0xd0000
+		optramimage1: file=$scratch/loader.params, address=0x800000
+		optramimage2: file=$cache/kernel-$kernel/vmlinux.flat, address=$kernel_address
+		optramimage3: file=$scratch/initrd, address=$(printf '%#x' "$initrd")
+		com1: enabled=1, mode=$1, dev=$scratch/com1
+		com2: enabled=1, mode=file, dev=$scratch/console
+		com3: enabled=1, mode=file, dev=$scratch/control
+		log: $scratch/bochs.log
+		panic: action=fatal
+		error: action=report
+		info: action=report
+		debug: action=ignore
+		clock: sync=none, time0=utc
+	EOF
+	# Debian's Bochs has its debugger built in: tell that to continue.
+	echo c >"$scratch/go"
+}
+
+# bochs_start: Debian trixie's binary, by its own dynamic loader.
+bochs_start()
+{
+	local lib=$cache/bochs-3.0/usr/lib/x86_64-linux-gnu
+
+	LTDL_LIBRARY_PATH=$lib/bochs/plugins \
+	BXSHARE=$cache/bochs-3.0/usr/share/bochs \
+		exec "$cache/bochs-3.0/usr/lib64/ld-linux-x86-64.so.2" \
+		--library-path "$lib" --preload "$scratch/short_read.so" \
+		"$cache/bochs-3.0/usr/bin/bochs-bin" \
+		-q -f "$scratch/bochsrc" -rc "$scratch/go" \
+		</dev/null >"$scratch/bochs.out" 2>&1
+}
+
+# One emulated CPU keeps one of ours busy: two hosts at once on the machine.
+take_slot()
+{
+	local slot waited=0
+
+	while :; do
+		for slot in 1 2; do
+			slot=/tmp/minivmm-testbed.slot$slot
+			[ -e "$slot" ] || (umask 0; : >>"$slot") 2>/dev/null || true
+			exec 9<"$slot"
+			if flock -n 9; then
+				[ "$waited" = 0 ] || say "got one"
+				return
+			fi
+		done
+		[ "$waited" = 1 ] || say "two testbeds are running on this machine, waiting for a slot"
+		waited=1
+		flock -w 5 9 && return
+	done
+}
+
+# start_machine: the host, with ttyS0 on our output or terminal.
+start_machine()
+{
+	# The TSC runs at "ips"; CPUID says 3.5 GHz.
+	local line="$kernel_line tsc=reliable tsc_early_khz=100000"
+
+	[ "$smp" = 1 ] || line+=" idle=halt"
+	bochs_loader "$line $append"
+	take_slot
+	if [ "$interactive" = 1 ]; then
+		bochs_config term
+		socat "PTY,link=$scratch/com1,raw,echo=0" \
+			"STDIO,raw,echo=0" <&6 6<&- 9<&- &
+		terminal=$!
+		children+=("$terminal")
+		while [ ! -e "$scratch/com1" ]; do sleep 0.05; done
+	else
+		bochs_config file
+	fi
+	bochs_start 6<&- 7<&- &
+	machine=$!
+}
