@@ -70,8 +70,8 @@ need_packages()
 
 	shift
 	for package; do
-		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null |
-			grep -qx installed || missing+=("$package")
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" \
+			2>/dev/null)" = installed ] || missing+=("$package")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	say "installing ${missing[*]} ($why)"
@@ -94,8 +94,9 @@ mirror()
 	# shellcheck disable=SC2016 # apt's variables
 	apt-get indextargets --format '$(COMPONENT) $(RELEASE) $(REPO_URI)' \
 		'Created-By: Packages' |
-		awk '$1 == "main" && $2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
-			print $3; found = 1; exit }
+		awk '!found && $1 == "main" &&
+		     $2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
+			print $3; found = 1 }
 		     END { exit !found }' ||
 		die "apt's sources on this machine name no Debian 12 or 13 mirror"
 }
