@@ -121,7 +121,10 @@ static int complete_ins(struct mv_vcpu *vcpu)
 	return finish_string(vcpu, vcpu->pio.count);
 }
 
-/* Elements that fit before the page's end; at least one, which may cross it */
+/*
+ * Elements that fit before the page's end; at least one, which may cross it.
+ * With TF set each iteration traps (SDM 18.3.1.4), so it is one at a time.
+ */
 static u32 batch(const struct mv_vcpu *vcpu, u64 gva)
 {
 	u32 size = vcpu->exit.pio.size;
@@ -129,7 +132,7 @@ static u32 batch(const struct mv_vcpu *vcpu, u64 gva)
 
 	if (vcpu->exit.pio.rep)
 		want = vcpu->regs[MV_RCX] & address_mask(vcpu);
-	if (vcpu->rflags & X86_EFLAGS_DF)
+	if (vcpu->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF))
 		want = min_t(u64, want, 1);
 	return min_t(u64, want, max_t(u64, 1, (PAGE_SIZE -
 					       offset_in_page(gva)) / size));
