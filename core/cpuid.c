@@ -13,6 +13,7 @@
 #include <linux/bits.h>
 #include <linux/export.h>
 #include <linux/limits.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -524,8 +525,12 @@ static struct minivmm_cpuid_entry2 *find_entry(struct mv_vcpu *vcpu,
 	unsigned int class = function >> 30;
 
 	if (likely(number < 32 && class < 3)) {
-		unsigned int start = vcpu->cpuid.start[class][number];
+		unsigned int start;
 
+		/* The guest chooses @function. */
+		class = array_index_nospec(class, 3);
+		number = array_index_nospec(number, 32);
+		start = vcpu->cpuid.start[class][number];
 		if (!start)
 			return NULL;
 		e += start - 1;

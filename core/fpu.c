@@ -11,6 +11,7 @@
  * never faults.
  */
 #include <linux/gfp.h>
+#include <linux/init.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -79,7 +80,7 @@ static void fxrstor(const void *area)
 	asm volatile("fxrstor64 (%0)" : : "r" (area) : "memory");
 }
 
-static void find_states(void)
+static void __init find_states(void)
 {
 	u64 features = layout.xcr0 & STATES;
 	unsigned int i;
@@ -115,7 +116,7 @@ static void find_states(void)
  * Context: module load, before everything else here.
  * Return: 0 or -ENOMEM.
  */
-int mv_fpu_init(void)
+int __init mv_fpu_init(void)
 {
 	struct fxregs_state *fx = (void *)get_zeroed_page(GFP_KERNEL);
 

@@ -9,6 +9,8 @@
 #include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/export.h>
+#include <linux/init.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/stddef.h>
@@ -334,12 +336,14 @@ static const struct msr_row rows[] = {
 static u8 low_rows[NR_LOW] __ro_after_init;
 static u8 high_rows[NR_HIGH] __ro_after_init;
 
+/* The guest chooses @index: it must not steer a speculative load elsewhere. */
 static u8 *row_number(u32 index)
 {
 	if (index < NR_LOW)
-		return &low_rows[index];
-	if (index - HIGH_BASE < NR_HIGH)
-		return &high_rows[index - HIGH_BASE];
+		return &low_rows[array_index_nospec(index, NR_LOW)];
+	index -= HIGH_BASE;
+	if (index < NR_HIGH)
+		return &high_rows[array_index_nospec(index, NR_HIGH)];
 	return NULL;
 }
 
@@ -353,7 +357,7 @@ static u32 row_count(const struct msr_row *row)
  *
  * Context: module load, before any other function here.
  */
-void mv_msr_init(void)
+void __init mv_msr_init(void)
 {
 	u32 i, n;
 
