@@ -144,6 +144,7 @@ enum mv_exit_reason {
 	MV_EXIT_CR,
 	MV_EXIT_DR,
 	MV_EXIT_XSETBV,
+	MV_EXIT_DELIVERY,	/* no memory to deliver an event with */
 	MV_EXIT_SHUTDOWN,
 	MV_EXIT_FAIL_ENTRY,
 	MV_EXIT_EMULATE,	/* an instruction that nobody here knows */
@@ -158,10 +159,12 @@ enum mv_cr_op { MV_CR_WRITE, MV_CR_READ, MV_CR_CLTS, MV_CR_LMSW };
  * struct mv_exit - one exit
  * @reason: which member of the union holds
  * @insn_len: bytes of the instruction that made the exit, for mv_skip_insn()
+ * @vectoring: a fault hit the delivery of an event, which waits again
  */
 struct mv_exit {
 	enum mv_exit_reason reason;
 	u8 insn_len;
+	bool vectoring;
 	union {
 		struct {
 			u16 port;
@@ -191,8 +194,8 @@ struct mv_exit {
 			u32 cpu;
 		} fail;
 		struct {
-			u64 data[4];
 			u8 ndata;
+			u64 data[4];
 		} internal;
 	};
 };
@@ -233,9 +236,12 @@ struct mv_page_cache {
  * @mmu_lock: guards the second-level tables, @inv_seq and @inv_active; raw,
  *	since the run section takes it
  * @inv_active: MMU notifier invalidations under way
+ * @inv_start: where they begin, in the client
+ * @inv_end: and end
  * @inv_seq: invalidations finished
- * @tlb_gen: raised when a translation was taken away; a vCPU that has seen
+ * @tlb_gen: raised when translations were taken away; a vCPU that has seen
  *	less flushes before it enters
+ * @flushed_gen: no CPU uses translations taken away before this
  * @running: CPUs inside the run section for this VM
  * @tsc_base: host TSC at creation; the guest's starts at 0
  * @dead: a bug was caught: no vCPU runs again
@@ -250,9 +256,11 @@ struct mv_vm {
 	struct srcu_struct srcu;
 	raw_spinlock_t mmu_lock;
 	unsigned long inv_active;
+	unsigned long inv_start, inv_end;
 	unsigned long inv_seq;
 	struct mmu_notifier notifier;
 	atomic64_t tlb_gen;
+	u64 flushed_gen;
 	struct cpumask running;
 	u64 tsc_base;
 	bool dead;
@@ -363,7 +371,8 @@ struct mv_caps {
  *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
  *	there before, if anything, was the same frame with fewer rights.
  * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
- *	anything was mapped, and the caller must flush.
+ *	anything was mapped, and the caller must flush. Tables that lie wholly
+ *	inside are put on @tables, to be freed after the flush.
  */
 struct mv_ops {
 	struct module *owner;
@@ -377,7 +386,8 @@ struct mv_ops {
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
 	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		    struct mv_page_cache *cache);
-	bool (*zap)(struct mv_vm *vm, u64 start, u64 end);
+	bool (*zap)(struct mv_vm *vm, u64 start, u64 end,
+		    struct list_head *tables);
 };
 
 /* ---- what the core gives a back end --------------------------------------- */

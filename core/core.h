@@ -97,6 +97,7 @@ int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
 /* ---- cr.c: control, debug and extended control registers ------------------ */
 
+u64 mv_cr0_bits(u64 cr0);
 bool mv_valid_cr0(u64 cr0);
 bool mv_valid_cr4(struct mv_vcpu *vcpu, u64 cr4);
 bool mv_valid_efer(u64 efer);
@@ -106,7 +107,7 @@ int mv_handle_cr(struct mv_vcpu *vcpu);
 int mv_handle_dr(struct mv_vcpu *vcpu);
 int mv_handle_xsetbv(struct mv_vcpu *vcpu);
 
-/* ---- memory.c: slots, faults, MMU notifier -------------------------------- */
+/* ---- slots.c: where guest memory is in the client ------------------------- */
 
 /**
  * struct mv_slot - a range of guest-physical memory and where the client has it
@@ -114,7 +115,7 @@ int mv_handle_xsetbv(struct mv_vcpu *vcpu);
  * @npages: size in 4 KiB pages, never 0
  * @hva: address of the first byte in the client
  * @id: the client's number for it
- * @flags: MINIVMM_MEM_*
+ * @flags: MINIVMM_MEM_*, MV_SLOT_DEAD
  */
 struct mv_slot {
 	u64 gfn;
@@ -124,23 +125,32 @@ struct mv_slot {
 	u32 flags;
 };
 
+/* On its way out: no access finds it, invalidations still do */
+#define MV_SLOT_DEAD	BIT(31)
+
 /* Sorted by @gfn, never changed once published. */
 struct mv_slots {
-	struct rcu_head rcu;
 	u32 nr;
 	struct mv_slot slot[];
 };
 
-int mv_memory_init(struct mv_vm *vm);
-void mv_memory_destroy(struct mv_vm *vm);
+/* The table; the caller holds vm->srcu. */
+static inline const struct mv_slots *mv_slots(struct mv_vm *vm)
+{
+	return srcu_dereference(vm->slots, &vm->srcu);
+}
+
+static inline unsigned long mv_slot_hva(const struct mv_slot *slot, u64 gfn)
+{
+	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);
+}
+
+int mv_slots_init(struct mv_vm *vm);
+void mv_slots_destroy(struct mv_vm *vm);
 int mv_set_memory_region(struct mv_vm *vm,
 			 const struct minivmm_userspace_memory_region *mem);
-int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
-int mv_prepare_faults(struct mv_vcpu *vcpu);
-void mv_put_held_pages(struct mv_held_pages *held);
+const struct mv_slot *mv_find_slot(struct mv_vm *vm, u64 gfn, bool write);
 bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
-void mv_flush_guest_tlbs(struct mv_vm *vm);
-void mv_page_cache_free(struct mv_page_cache *cache);
 
 /*
  * Guest-physical access. -ENXIO where no slot is (or, for a write, a read-only
@@ -151,6 +161,17 @@ int mv_read_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data, unsigned int len);
 int mv_write_gpa(struct mv_vcpu *vcpu, u64 gpa, const void *data,
 		 unsigned int len);
 unsigned long mv_gpa_to_hva(struct mv_vcpu *vcpu, u64 gpa, bool write);
+
+/* ---- mmu.c: guest pages come and go ----------------------------------------- */
+
+int mv_mmu_init(struct mv_vm *vm);
+void mv_mmu_destroy(struct mv_vm *vm);
+int mv_prepare_faults(struct mv_vcpu *vcpu);
+int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
+void mv_put_held_pages(struct mv_held_pages *held);
+void mv_zap_frames(struct mv_vm *vm, u64 start, u64 end, bool may_sleep);
+void mv_flush_guest_tlbs(struct mv_vm *vm);
+void mv_page_cache_free(struct mv_page_cache *cache);
 
 /* ---- gva.c: the guest's own page tables ----------------------------------- */
 

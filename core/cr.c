@@ -10,7 +10,7 @@
 #include <asm/trapnr.h>
 #include "core.h"
 
-#define CR0_BITS	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | \
+#define CR0_WRITABLE	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | \
 			 X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | \
 			 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 /* A change of one of these makes cached translations wrong (SDM 4.10.4.1) */
@@ -30,10 +30,16 @@ static int inject_gp(struct mv_vcpu *vcpu)
 	return 1;
 }
 
-/* CR0: no reserved bits, no paging without protection, no NW without CD */
+/* What of a value arrives in CR0: reserved bits stay clear, ET stays set */
+u64 mv_cr0_bits(u64 cr0)
+{
+	return (cr0 & CR0_WRITABLE) | X86_CR0_ET;
+}
+
+/* CR0: nothing in the upper half, no paging unprotected, no NW without CD */
 bool mv_valid_cr0(u64 cr0)
 {
-	if (cr0 >> 32 || (cr0 & ~CR0_BITS))
+	if (cr0 >> 32)
 		return false;
 	if ((cr0 & X86_CR0_PG) && !(cr0 & X86_CR0_PE))
 		return false;
@@ -127,10 +133,10 @@ static bool set_cr0(struct mv_vcpu *vcpu, u64 cr0)
 {
 	u64 old = vcpu->cr0, changed;
 
-	cr0 |= X86_CR0_ET;
-	changed = old ^ cr0;
 	if (!cr0_allowed(vcpu, cr0))
 		return false;
+	cr0 = mv_cr0_bits(cr0);
+	changed = old ^ cr0;
 	vcpu->cr0 = cr0;
 	if (!(vcpu->efer & EFER_LME) && mv_pae_paging(vcpu) &&
 	    (changed & CR0_PDPTE_BITS) && !mv_load_pdptrs(vcpu)) {

@@ -37,6 +37,10 @@ static void set_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 	vcpu->ev.exception.vector = vector;
 	vcpu->ev.exception.has_error = has_error;
 	vcpu->ev.exception.error = error;
+	/* An INT n that was cut short is executed again after the handler. */
+	if (vcpu->ev.interrupt.soft)
+		vcpu->ev.interrupt.queued = false;
+	vcpu->ev.interrupt.soft = false;
 	vcpu->check_events = true;
 }
 

@@ -89,8 +89,25 @@ static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
+/*
+ * An open device holds the back end. misc_open() and misc_deregister() exclude
+ * each other, so there is one as long as we can be here.
+ */
+static int mv_dev_open(struct inode *inode, struct file *file)
+{
+	return try_module_get(mv_ops->owner) ? 0 : -ENODEV;
+}
+
+static int mv_dev_release(struct inode *inode, struct file *file)
+{
+	module_put(mv_ops->owner);
+	return 0;
+}
+
 static const struct file_operations mv_dev_fops = {
 	.owner = THIS_MODULE,
+	.open = mv_dev_open,
+	.release = mv_dev_release,
 	.unlocked_ioctl = mv_dev_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
@@ -130,7 +147,7 @@ EXPORT_SYMBOL_GPL(mv_register_backend);
  * mv_unregister_backend() - the back end goes; no VM is left
  * @ops: what was registered
  *
- * A VM holds the back end's module, so this cannot be reached while one lives.
+ * VMs and open devices hold the back end's module: none is left here.
  */
 void mv_unregister_backend(const struct mv_ops *ops)
 {

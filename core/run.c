@@ -100,17 +100,6 @@ static int internal_error(struct mv_vcpu *vcpu, u32 suberror)
 	return 0;
 }
 
-/* KVM's data for this one: vectoring info, exit reason, qualification, GPA */
-static int delivery_error(struct mv_vcpu *vcpu)
-{
-	u64 gpa = vcpu->exit.fault.gpa;
-
-	vcpu->exit.internal.ndata = 2;
-	vcpu->exit.internal.data[0] = vcpu->ev.exception.vector;
-	vcpu->exit.internal.data[1] = gpa;
-	return internal_error(vcpu, MINIVMM_INTERNAL_ERROR_DELIVERY_EV);
-}
-
 static int exit_to_user(struct mv_vcpu *vcpu, u32 reason)
 {
 	vcpu->run->exit_reason = reason;
@@ -139,18 +128,6 @@ static int backend_bug(struct mv_vcpu *vcpu)
 	return -EIO;
 }
 
-/* An event was on its way into the guest and its delivery touched a device. */
-static bool delivering(const struct mv_vcpu *vcpu)
-{
-	return vcpu->ev.exception.injected || vcpu->ev.nmi.injected ||
-	       vcpu->ev.interrupt.soft;
-}
-
-static int handle_mmio(struct mv_vcpu *vcpu)
-{
-	return delivering(vcpu) ? delivery_error(vcpu) : mv_handle_mmio(vcpu);
-}
-
 /* Every reason has its line; nothing goes back to the guest by default. */
 static int handle_exit(struct mv_vcpu *vcpu)
 {
@@ -166,7 +143,10 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_GPA_FAULT:
 		return mv_handle_gpa_fault(vcpu);
 	case MV_EXIT_MMIO:
-		return handle_mmio(vcpu);
+		return mv_handle_mmio(vcpu);
+	case MV_EXIT_DELIVERY:
+		return internal_error(vcpu,
+			MINIVMM_INTERNAL_ERROR_DELIVERY_EV);
 	case MV_EXIT_CR:
 		return mv_handle_cr(vcpu);
 	case MV_EXIT_DR:
@@ -244,6 +224,9 @@ static int run_once(struct mv_vcpu *vcpu)
 
 	if (ret)
 		return ret;
+	/* Perhaps in the handler just now, which worked on garbage then */
+	if (unlikely(vcpu->vm->dead))
+		return -EIO;
 	if (vcpu->ev.triple_fault) {
 		vcpu->ev.triple_fault = false;
 		return exit_to_user(vcpu, MINIVMM_EXIT_SHUTDOWN);
@@ -261,7 +244,7 @@ static int run_once(struct mv_vcpu *vcpu)
 	return handle_exit(vcpu);
 }
 
-/* What user space did for the last exit, then the guest, until user space is
+/* Ends the last exit's instruction, then runs the guest until user space is
  * needed again.
  */
 static int run_loop(struct mv_vcpu *vcpu)
@@ -293,6 +276,25 @@ static void fill_run_page(struct mv_vcpu *vcpu)
 	run->apic_base = vcpu->apic_base;
 }
 
+/*
+ * The mask that the thread has otherwise goes where the kernel looks for it
+ * when it decides whether a signal may be dropped, or may kill.
+ */
+static void activate_sigmask(struct mv_vcpu *vcpu)
+{
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &vcpu->sigmask,
+			    &current->real_blocked);
+}
+
+static void restore_sigmask(struct mv_vcpu *vcpu)
+{
+	if (!vcpu->sigmask_set)
+		return;
+	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+	sigemptyset(&current->real_blocked);
+}
+
 static bool valid_run_page(struct mv_vcpu *vcpu)
 {
 	const struct minivmm_run *run = vcpu->run;
@@ -315,17 +317,14 @@ static bool valid_run_page(struct mv_vcpu *vcpu)
  */
 int mv_vcpu_run(struct mv_vcpu *vcpu)
 {
-	sigset_t saved;
 	int ret;
 
 	if (!valid_run_page(vcpu))
 		return -EINVAL;
-	if (vcpu->sigmask_set)
-		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &saved);
+	activate_sigmask(vcpu);
 	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	ret = run_loop(vcpu);
 	fill_run_page(vcpu);
-	if (vcpu->sigmask_set)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	restore_sigmask(vcpu);
 	return ret;
 }

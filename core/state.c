@@ -94,7 +94,9 @@ void mv_get_regs(struct mv_vcpu *vcpu, struct minivmm_regs *regs)
  * @vcpu: the vCPU
  * @regs: any values; what the CPU does not take shows as a failed entry
  *
- * An exception that was waiting belonged to the old registers.
+ * An exception that was waiting belonged to the old registers. So did the
+ * instruction whose I/O user space was asked to do, if the vCPU is moved away
+ * from it: a client may reset a vCPU on an OUT.
  */
 void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs)
 {
@@ -102,6 +104,8 @@ void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs)
 
 	for (i = 0; i < MV_NR_REGS; i++)
 		vcpu->regs[i] = *(const u64 *)((void *)regs + abi_reg[i]);
+	if (vcpu->rip != regs->rip)
+		vcpu->complete = NULL;
 	vcpu->rip = regs->rip;
 	vcpu->rflags = regs->rflags | X86_EFLAGS_FIXED;
 	vcpu->ev.exception.pending = false;
@@ -219,6 +223,9 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
 	if (!valid_sregs(vcpu, sregs))
 		return -EINVAL;
 
+	mv_need(vcpu, MV_STATE_SEGS);
+	if (vcpu->seg[MV_CS].base != sregs->cs.base)
+		vcpu->complete = NULL;	/* as in mv_set_regs() */
 	set_segment(vcpu, MV_CS, &sregs->cs);
 	set_segment(vcpu, MV_DS, &sregs->ds);
 	set_segment(vcpu, MV_ES, &sregs->es);
@@ -231,7 +238,7 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
 	vcpu->gdt.limit = sregs->gdt.limit;
 	vcpu->idt.base = sregs->idt.base;
 	vcpu->idt.limit = sregs->idt.limit;
-	vcpu->cr0 = sregs->cr0 | X86_CR0_ET;
+	vcpu->cr0 = mv_cr0_bits(sregs->cr0);
 	vcpu->cr2 = sregs->cr2;
 	vcpu->cr3 = sregs->cr3;
 	vcpu->cr4 = sregs->cr4;

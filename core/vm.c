@@ -33,11 +33,16 @@ static struct mv_vm *mv_vm_create(void)
 	ret = mv_ops->vm_create(vm);
 	if (ret)
 		goto drop_mm;
-	ret = mv_memory_init(vm);
+	ret = mv_slots_init(vm);
 	if (ret)
 		goto destroy_backend;
+	ret = mv_mmu_init(vm);
+	if (ret)
+		goto destroy_slots;
 	return vm;
 
+destroy_slots:
+	mv_slots_destroy(vm);
 destroy_backend:
 	mv_ops->vm_destroy(vm);
 drop_mm:
@@ -54,7 +59,8 @@ static void mv_vm_destroy(struct kref *ref)
 	int id;
 
 	/* First: after this nobody touches the second-level tables. */
-	mv_memory_destroy(vm);
+	mv_mmu_destroy(vm);
+	mv_slots_destroy(vm);
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
 		if (vm->vcpus[id])
 			mv_vcpu_destroy(vm->vcpus[id]);
@@ -96,7 +102,7 @@ static int vm_set_memory_region(struct mv_vm *vm, void __user *argp)
  */
 static int vm_set_tss_addr(unsigned long arg)
 {
-	return arg > U32_MAX - 3 * PAGE_SIZE ? -EINVAL : 0;
+	return arg > (u32)(-3 * PAGE_SIZE) ? -EINVAL : 0;
 }
 
 static int vm_set_identity_map_addr(struct mv_vm *vm, void __user *argp)

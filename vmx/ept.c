@@ -4,8 +4,8 @@
  *
  * Four levels of 512 entries, as in the CPU's own paging. Everything here runs
  * under vm->mmu_lock; entries change by single 64-bit stores, since the CPUs
- * walk the tables at any time. Tables are freed with the VM only: an unmapped
- * range keeps its (empty) tables, so no walk can meet a freed page.
+ * walk the tables at any time. A table that is taken out is freed only when all
+ * CPUs have left the guest and will flush before they enter it again.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -70,7 +70,21 @@ void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 	WRITE_ONCE(table[ept_index(gfn, 0)], leaf);
 }
 
-static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end)
+/* Puts a table that no entry points to any more aside, with those below it. */
+static void detach_table(u64 *table, int level, struct list_head *tables)
+{
+	int i;
+
+	for (i = 0; level && i < EPT_ENTRIES; i++) {
+		if (table[i])
+			detach_table(ept_table(table[i]), level - 1, tables);
+	}
+	list_add(&virt_to_page(table)->lru, tables);
+}
+
+/* @level: of @table; its first entry maps frame @base */
+static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end,
+		      struct list_head *tables)
 {
 	u64 span = 1ULL << (9 * level);
 	bool zapped = false;
@@ -79,15 +93,19 @@ static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end)
 	first = start > base ? (start - base) >> (9 * level) : 0;
 	last = min_t(u64, (end - base + span - 1) >> (9 * level), EPT_ENTRIES);
 	for (i = first; i < last; i++) {
-		if (!table[i])
+		u64 entry = table[i], from = base + i * span;
+
+		if (!entry)
 			continue;
-		if (level) {
-			zapped |= zap_table(ept_table(table[i]), level - 1,
-					    base + i * span, start, end);
-		} else {
-			WRITE_ONCE(table[i], 0);
-			zapped = true;
+		if (level && (from < start || from + span > end)) {
+			zapped |= zap_table(ept_table(entry), level - 1, from,
+					    start, end, tables);
+			continue;
 		}
+		WRITE_ONCE(table[i], 0);
+		zapped = true;
+		if (level)
+			detach_table(ept_table(entry), level - 1, tables);
 	}
 	return zapped;
 }
@@ -97,24 +115,15 @@ static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end)
  * @vm: the VM, mmu_lock held
  * @start: first guest frame
  * @end: the one after the last
+ * @tables: gets the tables that are needed no more, linked by page->lru
  *
  * Return: true if anything was mapped; the caller must flush the guest's TLBs
- * before the pages may be used for something else.
+ * before the pages and the tables may be used for something else.
  */
-bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end)
+bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end, struct list_head *tables)
 {
-	return zap_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1, 0, start, end);
-}
-
-static void free_table(u64 *table, int level)
-{
-	int i;
-
-	for (i = 0; level && i < EPT_ENTRIES; i++) {
-		if (table[i])
-			free_table(ept_table(table[i]), level - 1);
-	}
-	free_page((unsigned long)table);
+	return zap_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1, 0, start, end,
+			 tables);
 }
 
 /**
@@ -148,6 +157,11 @@ int vmx_vm_create(struct mv_vm *vm)
  */
 void vmx_vm_destroy(struct mv_vm *vm)
 {
-	free_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1);
+	struct page *page, *next;
+	LIST_HEAD(tables);
+
+	detach_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1, &tables);
+	list_for_each_entry_safe(page, next, &tables, lru)
+		__free_page(page);
 	kfree(to_vmx_vm(vm));
 }

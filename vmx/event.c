@@ -80,19 +80,21 @@ static bool interrupt_allowed(u32 shadow)
 	       (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF);
 }
 
-/* Picks what goes in now, oldest first. */
+/*
+ * Picks what goes in now. An exception belongs to the instruction before all
+ * else; of an NMI and an interrupt the NMI has priority (SDM 6.9).
+ */
 static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 {
 	struct mv_events *ev = &vcpu->ev;
 
-	if (ev->exception.pending && !ev->nmi.injected) {
-		ev->exception.pending = false;
-		ev->exception.injected = true;
-	}
-	if (ev->exception.injected) {
+	if (ev->exception.pending || ev->exception.injected) {
 		trace_minivmm_inj_exception(ev->exception.vector,
 					    ev->exception.has_error,
-					    ev->exception.error, false);
+					    ev->exception.error,
+					    ev->exception.injected);
+		ev->exception.pending = false;
+		ev->exception.injected = true;
 		inject_exception(vcpu);
 		return;
 	}
@@ -122,7 +124,9 @@ void vmx_inject(struct mv_vcpu *vcpu)
 	vcpu->check_events = false;
 	inject_first(vcpu, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
 	now = to_vmx(vcpu)->injecting;
-	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING, ev->nmi.pending);
+	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING,
+		       ev->nmi.pending ||
+		       (ev->nmi.injected && now != VMX_INJ_NMI));
 	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING,
 		       vcpu->want_window ||
 		       (ev->interrupt.queued && now != VMX_INJ_IRQ));
@@ -179,7 +183,7 @@ static void requeue_interrupt(struct mv_vcpu *vcpu, u32 info, bool soft)
 
 /**
  * vmx_requeue() - take back an event whose delivery the exit cut short
- * @vcpu: its VMCS is current
+ * @vcpu: its VMCS is current; vcpu->exit.vectoring says whether there was one
  *
  * An NMI was blocking NMIs when it was interrupted; it must not block itself
  * the second time (SDM 31.7.1.2).
@@ -188,7 +192,8 @@ void vmx_requeue(struct mv_vcpu *vcpu)
 {
 	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
 
-	if (!(info & VECTORING_INFO_VALID_MASK))
+	vcpu->exit.vectoring = info & VECTORING_INFO_VALID_MASK;
+	if (!vcpu->exit.vectoring)
 		return;
 
 	switch (info & VECTORING_INFO_TYPE_MASK) {

@@ -33,6 +33,8 @@ struct vmx_exit {
 	const char *why;
 };
 
+static bool unexpected_exit(struct mv_vcpu *vcpu, u32 reason);
+
 static bool leave(struct mv_vcpu *vcpu, enum mv_exit_reason reason)
 {
 	vcpu->exit.reason = reason;
@@ -99,9 +101,14 @@ static bool do_nothing(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return skip(vcpu);
 }
 
-/* A fault on IRET unblocked NMIs too early (SDM 28.2.3): block them again. */
-static void reblock_nmi(void)
+/*
+ * A fault on IRET unblocked NMIs too early: block them again. @info is the field
+ * that says so in bit 12, unless the exit cut short an event (SDM 28.2.3).
+ */
+static void reblock_nmi(const struct mv_vcpu *vcpu, u64 info)
 {
+	if (likely(!(info & INTR_INFO_UNBLOCK_NMI)) || vcpu->exit.vectoring)
+		return;
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
 		   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) |
 		   GUEST_INTR_STATE_NMI);
@@ -135,8 +142,7 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 		host->event = vector;
 		return leave(vcpu, MV_EXIT_NONE);
 	}
-	if ((info & INTR_INFO_UNBLOCK_NMI) && !vcpu->ev.exception.injected)
-		reblock_nmi();
+	reblock_nmi(vcpu, info);
 	if (vector == X86_TRAP_DB)
 		return handle_db(vcpu, info);
 	if (vector == X86_TRAP_AC) {
@@ -144,7 +150,7 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 				   vmcs_read(VM_EXIT_INTR_ERROR_CODE));
 		return true;
 	}
-	return leave(vcpu, MV_EXIT_UNEXPECTED);
+	return unexpected_exit(vcpu, EXIT_REASON_EXCEPTION_NMI);
 }
 
 /* The host takes it when the section is over and interrupts are on. */
@@ -281,6 +287,18 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return skip(vcpu);
 }
 
+/* The IDT, or the stack of a handler, lies where there is no memory. */
+static bool leave_delivery(struct mv_vcpu *vcpu, u64 qual, u64 gpa)
+{
+	/* the data KVM gives */
+	vcpu->exit.internal.ndata = 4;
+	vcpu->exit.internal.data[0] = vmcs_read(IDT_VECTORING_INFO_FIELD);
+	vcpu->exit.internal.data[1] = EXIT_REASON_EPT_VIOLATION;
+	vcpu->exit.internal.data[2] = qual;
+	vcpu->exit.internal.data[3] = gpa;
+	return leave(vcpu, MV_EXIT_DELIVERY);
+}
+
 /*
  * Exit qualification: SDM table 28-7. Memory is mapped and the instruction
  * retried. If there is none, the core emulates the access and needs all
@@ -292,9 +310,7 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 	bool write = qual & EPT_VIOLATION_ACC_WRITE;
 
-	if ((qual & INTR_INFO_UNBLOCK_NMI) && !vcpu->ev.exception.injected &&
-	    !vcpu->ev.nmi.injected)
-		reblock_nmi();
+	reblock_nmi(vcpu, qual);
 	if (trace_minivmm_page_fault_enabled())
 		trace_minivmm_page_fault(vcpu->id, vmcs_read(GUEST_RIP), gpa,
 					 qual);
@@ -309,6 +325,8 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	case MV_FAULT_DEVICE:
 		break;
 	}
+	if (vcpu->exit.vectoring)
+		return leave_delivery(vcpu, qual, gpa);
 	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
 	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
 	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
@@ -326,7 +344,7 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = { "external interrupt",
 		handle_host_work, .vectoring = true },
 	[EXIT_REASON_TRIPLE_FAULT] = { "triple fault", handle_triple_fault },
-	/* The INIT stays pending; the CPU takes it after VMXOFF. */
+	/* One CPU tells another to stop, which hosts do when they go down. */
 	[EXIT_REASON_INIT_SIGNAL] = { "INIT signal", handle_host_work },
 	[EXIT_REASON_SIPI_SIGNAL] = { "SIPI",
 		.why = "no vCPU is in the wait-for-SIPI state" },
@@ -399,7 +417,7 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_RDRAND] = { "RDRAND", .why = "RDRAND exiting is off" },
 	[EXIT_REASON_INVPCID] = { "INVPCID", .why = "INVLPG exiting is off" },
 	[EXIT_REASON_VMFUNC] = { "VMFUNC", .why = "VM functions are off: #UD" },
-	[EXIT_REASON_ENCLS] = { "ENCLS", .why = "ENCLS exiting is off" },
+	[EXIT_REASON_ENCLS] = { "ENCLS", inject_ud },
 	[EXIT_REASON_RDSEED] = { "RDSEED", .why = "RDSEED exiting is off" },
 	[EXIT_REASON_PML_FULL] = { "page-modification log full",
 		.why = "PML is off", .vectoring = true },

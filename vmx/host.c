@@ -254,8 +254,6 @@ void vmx_host_save(struct mv_vcpu *vcpu, struct vmx_host *host)
 	}
 	write_host_process(vmx, host);
 
-	/* Nothing faults inside the section, so CR2 is free for the guest. */
-	native_write_cr2(vcpu->cr2);
 	load_drs(vcpu, host);
 	flush_l1d();
 	hw_wrmsr(MSR_KERNEL_GS_BASE, vcpu->kernel_gs_base);
@@ -304,8 +302,8 @@ static void restore_msrs(struct mv_vcpu *vcpu, const struct vmx_host *host)
 
 /*
  * Selectors that user space put there: the VM exit made them null. Loading FS
- * or GS also loads a base, so the bases come last. GS is swapped to do it with
- * the user's half: an NMI in between finds the kernel's GS base by itself.
+ * or GS also loads a base, so the bases come last. GS is loaded with the user's
+ * half swapped in, where an NMI may look at it: no guest's value must be there.
  */
 static void restore_segments(const struct vmx_host *host)
 {
@@ -319,9 +317,11 @@ static void restore_segments(const struct vmx_host *host)
 		loadsegment(fs, host->fs);
 		hw_wrmsr(MSR_FS_BASE, host->fs_base);
 	}
-	if (unlikely(host->gs))
-		load_gs_index(host->gs);
 	hw_wrmsr(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	if (unlikely(host->gs)) {
+		load_gs_index(host->gs);
+		hw_wrmsr(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	}
 }
 
 /* A VM exit sets DR7 to 400H (SDM 28.5.1). */
@@ -345,7 +345,6 @@ static void restore_drs(const struct vmx_host *host)
  */
 void vmx_host_restore(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
-	vcpu->cr2 = native_read_cr2();
 	native_load_gdt(&host->gdt);
 	native_load_idt(&host->idt);
 	invalidate_tss_limit();

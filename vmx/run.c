@@ -7,6 +7,7 @@
  */
 #include <linux/kernel.h>
 #include <linux/printk.h>
+#include <asm/special_insns.h>
 #include <asm/trapnr.h>
 #include "hw.h"
 #include "trace.h"
@@ -42,12 +43,9 @@ static void entry_failed(struct mv_vcpu *vcpu, u64 hw_reason)
 	vcpu->check_events = true;
 }
 
-/* One entry and its exit. True: enter again. */
-static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
+/* Everything the core, or the last exit, changed goes into the VMCS. */
+static void prepare_entry(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 reason;
-
 	if (vcpu->dirty) {
 		if (vcpu->dirty & MV_STATE_SYSCALL)
 			vmx_load_guest_msrs(vcpu, host);
@@ -57,15 +55,30 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
 		vmx_inject(vcpu);
 	if (trace_minivmm_entry_enabled())
 		trace_minivmm_entry(vcpu->id, vmcs_read(GUEST_RIP));
+	/* Last: a tracepoint's reader may fault. */
+	if (vcpu->cr2 != native_read_cr2())
+		native_write_cr2(vcpu->cr2);
+}
 
+/* One entry and its exit. True: enter again. */
+static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 reason;
+
+	prepare_entry(vcpu, host);
 	vcpu->valid = 0;
 	if (unlikely(vmx_enter(vcpu->regs, vmx, vmx->launched,
 			       host->spec_ctrl))) {
 		entry_failed(vcpu, vmcs_read(VM_INSTRUCTION_ERROR));
 		return false;
 	}
+	vcpu->cr2 = native_read_cr2();
 	reason = vmcs_read(VM_EXIT_REASON);
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+		/* The CPU does not deliver this one itself (SDM 27.9). */
+		if ((u16)reason == EXIT_REASON_MCE_DURING_VMENTRY)
+			host->event = X86_TRAP_MC;
 		entry_failed(vcpu, reason);
 		return false;
 	}

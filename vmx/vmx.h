@@ -151,7 +151,8 @@ int vmx_vm_create(struct mv_vm *vm);
 void vmx_vm_destroy(struct mv_vm *vm);
 void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		 struct mv_page_cache *cache);
-bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end);
+bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end,
+		 struct list_head *tables);
 
 /* ---- audit.c, dump.c: why an entry failed; what the VMCS holds ------------------- */
 
