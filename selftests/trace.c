@@ -163,9 +163,9 @@ static void run_halt(void)
 
 TEST(entry_and_exit)
 {
+	int i, found;
 	u32 reason;
 	u64 rip;
-	int i;
 
 	trace(run_halt);
 	EXPECT_EVENT("minivmm_entry", 0, "vcpu 0, rip 0x1000");
@@ -173,8 +173,9 @@ TEST(entry_and_exit)
 	for (i = 0; *fired("minivmm_exit", i); i++)
 		if (strstr(fired("minivmm_exit", i), " HLT "))
 			break;
-	ASSERT_EQ(sscanf(fired("minivmm_exit", i),
-			 "vcpu 0 reason %u HLT rip 0x%llx", &reason, &rip), 2);
+	found = sscanf(fired("minivmm_exit", i),
+		       "vcpu 0 reason %u HLT rip 0x%llx", &reason, &rip);
+	ASSERT_EQ(found, 2);
 	EXPECT_EQ(reason, 12);	/* SDM volume 3, appendix C */
 	EXPECT_EQ(rip, BLOB_GPA + 1);
 }
@@ -192,13 +193,15 @@ static void run_touch(void)
 TEST(page_fault)
 {
 	u64 rip = 0, address = 0, error = 0;
-	int i;
+	int i, found;
 
 	trace(run_touch);
-	for (i = 0; address != DATA_GPA + 0x123; i++)
-		ASSERT_EQ(sscanf(fired("minivmm_page_fault", i),
-				 "vcpu 0 rip 0x%llx address 0x%llx error_code 0x%llx",
-				 &rip, &address, &error), 3);
+	for (i = 0; address != DATA_GPA + 0x123; i++) {
+		found = sscanf(fired("minivmm_page_fault", i),
+			       "vcpu 0 rip 0x%llx address 0x%llx error_code 0x%llx",
+			       &rip, &address, &error);
+		ASSERT_EQ(found, 3);
+	}
 	EXPECT_EQ(rip, BLOB_GPA);
 	/* SDM volume 3, table 28-7: a write */
 	EXPECT_EQ(error & 7, 2);
