@@ -485,6 +485,25 @@ TEST(interrupt_over_ept_violation)
 	ASSERT_DONE(vcpu);
 }
 
+guest_code64(device_stack,
+	     "movl $0xd0001000, %esp\n"
+	     "int $0x80\n"
+	     "hlt");
+
+/* The frame of an exception would go to a device: nobody can emulate that. */
+TEST(delivery_to_device)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+
+	vm_load_image(vcpu->vm);
+	vcpu_setup_blob64(vcpu, &device_stack);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_INTERNAL_ERROR);
+	/* KVM tries to emulate the INT n before it notices. */
+	if (dev_is_minivmm())
+		EXPECT_EQ(vcpu->run->internal.suberror,
+			  MINIVMM_INTERNAL_ERROR_DELIVERY_EV);
+}
+
 /* ------------------------------------------------------------------------ */
 /* Triple fault                                                              */
 

@@ -39,14 +39,16 @@ TEST(close_orders)
 		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
 	};
 	struct vcpu *vcpu;
-	int i, j;
+	int fds[3], i, j;
 
 	for (i = 0; i < 6; i++) {
 		vcpu = start(&counting);
 		ASSERT_OUT(vcpu, 0x10, 1);
+		fds[0] = vcpu->vm->dev_fd;
+		fds[1] = vcpu->vm->fd;
+		fds[2] = vcpu->fd;
 		for (j = 0; j < 3; j++)
-			close((int[]){ vcpu->vm->dev_fd, vcpu->vm->fd,
-				       vcpu->fd }[orders[i][j]]);
+			close(fds[orders[i][j]]);
 		munmap(vcpu->run, vcpu->run_size);
 		munmap(vcpu->vm->mem, VM_MEM_SIZE);
 	}

@@ -13,28 +13,30 @@ struct table_register {
 	u64 base;
 } __attribute__((packed));
 
-/* Run the same checks in both rings. */
+/* Each check runs in both rings; this tells it where it is. */
 static u64 in_ring3;
 
-#define IN_BOTH_RINGS(fn)						\
-	static u64 user_##fn(u64 arg)					\
-	{								\
-		in_ring3 = 1;						\
-		fn();							\
-		in_ring3 = 0;						\
-		return arg;						\
-	}								\
-									\
-	static void guest_##fn(void)					\
-	{								\
-		fn();							\
-		GUEST_ASSERT_EQ(guest_call_user(user_##fn, 42), 42);	\
-	}								\
-									\
-	TEST(fn)							\
-	{								\
-		run_guest(guest_##fn);					\
-	}
+static u64 user_check(u64 check)
+{
+	in_ring3 = 1;
+	((void (*)(void))check)();
+	in_ring3 = 0;
+	return 42;
+}
+
+static void guest_both_rings(u64 check)
+{
+	((void (*)(void))check)();
+	GUEST_ASSERT_EQ(guest_call_user(user_check, check), 42);
+}
+
+static void in_both_rings(void (*check)(void))
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+
+	vcpu_setup_long(vcpu, guest_both_rings, (u64)check);
+	ASSERT_DONE(vcpu);
+}
 
 static void sgdt_sidt(void)
 {
@@ -48,7 +50,10 @@ static void sgdt_sidt(void)
 	GUEST_ASSERT_EQ(table.limit, IDT_LIMIT);
 }
 
-IN_BOTH_RINGS(sgdt_sidt)
+TEST(sgdt_sidt)
+{
+	in_both_rings(sgdt_sidt);
+}
 
 static void sldt_str(void)
 {
@@ -61,7 +66,10 @@ static void sldt_str(void)
 	GUEST_ASSERT_EQ(selector, SEL_TSS);
 }
 
-IN_BOTH_RINGS(sldt_str)
+TEST(sldt_str)
+{
+	in_both_rings(sldt_str);
+}
 
 static void guest_ldt(void)
 {
@@ -201,7 +209,10 @@ static void lar_lsl(void)
 	}
 }
 
-IN_BOTH_RINGS(lar_lsl)
+TEST(lar_lsl)
+{
+	in_both_rings(lar_lsl);
+}
 
 static void verr_verw(void)
 {
@@ -216,7 +227,10 @@ static void verr_verw(void)
 	}
 }
 
-IN_BOTH_RINGS(verr_verw)
+TEST(verr_verw)
+{
+	in_both_rings(verr_verw);
+}
 
 static void mov_segments(void)
 {
@@ -243,7 +257,10 @@ static void mov_segments(void)
 	asm volatile("mov %0, %%gs" : : "r"(0));
 }
 
-IN_BOTH_RINGS(mov_segments)
+TEST(mov_segments)
+{
+	in_both_rings(mov_segments);
+}
 
 /* Far transfers check the guest's descriptors, and go to guest code. */
 static void far_transfers(void)
@@ -291,7 +308,10 @@ static void far_transfers(void)
 	}
 }
 
-IN_BOTH_RINGS(far_transfers)
+TEST(far_transfers)
+{
+	in_both_rings(far_transfers);
+}
 
 static volatile u64 int_hits;
 
@@ -373,21 +393,21 @@ TEST(iret)
 	run_guest(guest_iret);
 }
 
-extern const char guest_syscall_target[];
-
-asm(".text\n"
-    "guest_syscall_target: movq %rcx, %rdi; movq $0x1234, %rax;"
-    "pushq %rcx; popq %rcx; jmp *%rcx");
-
-/* SYSCALL and SYSENTER lead to where the guest's MSRs say. */
+/* SYSCALL leads to where the guest's MSRs say. */
 static void guest_syscall(void)
 {
-	u64 rax = 0, cs, ss;
+	u64 rax = 0, cs, ss, target;
 
+	asm volatile("lea 1f(%%rip), %0\n"
+		     "jmp 2f\n"
+		     "1: movl $0x1234, %%eax\n"
+		     "jmp *%%rcx\n"
+		     "2:\n"
+		     : "=r"(target));
 	wrmsr(MSR_STAR, (u64)SEL_CODE64 << 32);
-	wrmsr(MSR_LSTAR, (u64)guest_syscall_target);
+	wrmsr(MSR_LSTAR, target);
 	wrmsr(MSR_SYSCALL_MASK, 0);
-	asm volatile("syscall" : "+a"(rax) : : "rcx", "rdi", "r11", "memory");
+	asm volatile("syscall" : "+a"(rax) : : "rcx", "r11", "memory");
 	GUEST_ASSERT_EQ(rax, 0x1234);
 	asm volatile("mov %%cs, %0; mov %%ss, %1" : "=r"(cs), "=r"(ss));
 	GUEST_ASSERT_EQ(cs, SEL_CODE64);

@@ -123,17 +123,21 @@ TEST(table_walk_retries)
 
 #define GUEST_LENGTH(insn, length)					\
 	do {								\
+		u64 bx_ = 0;						\
+									\
 		asm volatile("movl $0x40000000, %%eax\n"		\
 			     "xorl %%ecx, %%ecx\n"			\
 			     "movl $0x1234, %%edx\n"			\
 			     "movl $0xd0000000, %%esi\n"		\
 			     "771:" insn "\n772:\n"			\
 			     ".if 772b - 771b - " #length "\n"		\
-			     ".error \"length of " insn "\"\n"		\
+			     ".error \"not that long\"\n"		\
 			     ".endif\n"					\
-			     "movl $1, %%ebx\n"				\
-			     : : : "rax", "rbx", "rcx", "rdx", "rsi",	\
-			       "rdi", "memory", "cc");			\
+			     "movl $0x12345678, %%ebx\n"		\
+			     : "+b"(bx_)				\
+			     : : "rax", "rcx", "rdx", "rsi", "rdi",	\
+			       "memory", "cc");				\
+		GUEST_ASSERT_EQ(bx_, 0x12345678);			\
 	} while (0)
 
 /*

@@ -105,6 +105,7 @@ struct guest_gprs {
  */
 #define guest_try_regs(insn, gprs)					\
 	({								\
+		struct guest_gprs *gprs_ = &(gprs);			\
 		register u64 vector_ asm("r9") = GUEST_NO_FAULT;	\
 		register u64 error_ asm("r10") = 0;			\
 									\
@@ -113,9 +114,9 @@ struct guest_gprs {
 			     ".quad 771b, 772b\n"			\
 			     ".popsection"				\
 			     : "+r"(vector_), "+r"(error_),		\
-			       "+a"((gprs).a), "+b"((gprs).b),		\
-			       "+c"((gprs).c), "+d"((gprs).d),		\
-			       "+S"((gprs).si), "+D"((gprs).di)		\
+			       "+a"(gprs_->a), "+b"(gprs_->b),		\
+			       "+c"(gprs_->c), "+d"(gprs_->d),		\
+			       "+S"(gprs_->si), "+D"(gprs_->di)		\
 			     : : "memory", "cc", "r11");		\
 		vector_;						\
 	})

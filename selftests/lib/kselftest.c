@@ -64,6 +64,20 @@ void ksft_test_result_skip(const char *fmt, ...)
 	va_end(args);
 }
 
+void ksft_test_result(bool condition, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (condition)
+		ksft_test_result_pass("%s", text);
+	else
+		ksft_test_result_fail("%s", text);
+}
+
 void ksft_exit_skip(const char *fmt, ...)
 {
 	va_list args;

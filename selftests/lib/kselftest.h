@@ -33,13 +33,9 @@ __attribute__((format(printf, 1, 2))) void ksft_test_result_pass(const char *fmt
 __attribute__((format(printf, 1, 2))) void ksft_test_result_fail(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void ksft_test_result_skip(const char *fmt, ...);
 
-#define ksft_test_result(condition, fmt, ...)				\
-	do {								\
-		if (condition)						\
-			ksft_test_result_pass(fmt, ##__VA_ARGS__);	\
-		else							\
-			ksft_test_result_fail(fmt, ##__VA_ARGS__);	\
-	} while (0)
+/** ksft_test_result - pass or fail by a condition */
+__attribute__((format(printf, 2, 3)))
+void ksft_test_result(bool condition, const char *fmt, ...);
 
 /** ksft_exit_skip - the whole program cannot run here: say why, exit 4 */
 __attribute__((format(printf, 1, 2))) __attribute__((noreturn))

@@ -233,26 +233,44 @@ struct vcpu *vcpu_create(struct vm *vm, int id)
 	return vcpu;
 }
 
-#define VCPU_GET(name, type, request)					\
-	type name(struct vcpu *vcpu)					\
-	{								\
-		type value;						\
-									\
-		ASSERT_OK(ioctl(vcpu->fd, request, &value));		\
-		return value;						\
-	}
-#define VCPU_SET(name, type, request)					\
-	void name(struct vcpu *vcpu, const type *value)			\
-	{								\
-		ASSERT_OK(ioctl(vcpu->fd, request, value));		\
-	}
+struct minivmm_regs vcpu_regs(struct vcpu *vcpu)
+{
+	struct minivmm_regs value;
 
-VCPU_GET(vcpu_regs, struct minivmm_regs, MINIVMM_GET_REGS)
-VCPU_SET(vcpu_set_regs, struct minivmm_regs, MINIVMM_SET_REGS)
-VCPU_GET(vcpu_sregs, struct minivmm_sregs, MINIVMM_GET_SREGS)
-VCPU_SET(vcpu_set_sregs, struct minivmm_sregs, MINIVMM_SET_SREGS)
-VCPU_GET(vcpu_events, struct minivmm_vcpu_events, MINIVMM_GET_VCPU_EVENTS)
-VCPU_SET(vcpu_set_events, struct minivmm_vcpu_events, MINIVMM_SET_VCPU_EVENTS)
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_GET_REGS, &value));
+	return value;
+}
+
+void vcpu_set_regs(struct vcpu *vcpu, const struct minivmm_regs *value)
+{
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_REGS, value));
+}
+
+struct minivmm_sregs vcpu_sregs(struct vcpu *vcpu)
+{
+	struct minivmm_sregs value;
+
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_GET_SREGS, &value));
+	return value;
+}
+
+void vcpu_set_sregs(struct vcpu *vcpu, const struct minivmm_sregs *value)
+{
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_SREGS, value));
+}
+
+struct minivmm_vcpu_events vcpu_events(struct vcpu *vcpu)
+{
+	struct minivmm_vcpu_events value;
+
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_GET_VCPU_EVENTS, &value));
+	return value;
+}
+
+void vcpu_set_events(struct vcpu *vcpu, const struct minivmm_vcpu_events *value)
+{
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_VCPU_EVENTS, value));
+}
 
 struct one_msr {
 	struct minivmm_msrs header;
@@ -468,6 +486,36 @@ int vcpu_run(struct vcpu *vcpu)
 	return vcpu->run->exit_reason;
 }
 
+void assert_exit(const char *file, int line, struct vcpu *vcpu, int expected)
+{
+	int reason = vcpu_run(vcpu);
+
+	if (reason == expected)
+		return;
+	vcpu_describe_exit(vcpu, reason);
+	test_fail(file, line, "exit reason %s, expected %s", exit_name(reason),
+		  exit_name(expected));
+	test_exit();
+}
+
+void assert_out(const char *file, int line, struct vcpu *vcpu, u16 port,
+		u32 value)
+{
+	struct minivmm_run *run = vcpu->run;
+	u32 data = 0;
+
+	assert_exit(file, line, vcpu, MINIVMM_EXIT_IO);
+	if (run->io.size <= sizeof(data))
+		memcpy(&data, vcpu_io_data(vcpu), run->io.size);
+	if (run->io.direction == MINIVMM_EXIT_IO_OUT && run->io.port == port &&
+	    data == value)
+		return;
+	vcpu_describe_exit(vcpu, MINIVMM_EXIT_IO);
+	test_fail(file, line, "data 0x%x, expected an OUT of 0x%x to port 0x%x",
+		  data, value, port);
+	test_exit();
+}
+
 void *vcpu_io_data(struct vcpu *vcpu)
 {
 	return (char *)vcpu->run + vcpu->run->io.data_offset;
@@ -535,7 +583,7 @@ int vcpu_guest_call(struct vcpu *vcpu, int reason, struct guest_call *call)
 			  guest_string(copy.text), copy.args[0], copy.args[1]);
 		test_exit();
 	case GUEST_EXCEPTION:
-		FAIL("in the guest: unexpected exception %llu, error code 0x%llx, rip 0x%llx, cr2 0x%llx",
+		FAIL("in the guest: exception %llu, error code 0x%llx, rip 0x%llx, cr2 0x%llx",
 		     copy.args[0], copy.args[1], copy.args[2], copy.args[3]);
 	default:
 		FAIL("a guest call of unknown type %u", copy.type);

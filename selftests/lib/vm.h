@@ -206,29 +206,17 @@ void vcpu_describe_exit(struct vcpu *vcpu, int reason);
 /** vcpu_io_data - what an IO exit's data_offset points at */
 void *vcpu_io_data(struct vcpu *vcpu);
 
+void assert_exit(const char *file, int line, struct vcpu *vcpu, int expected);
+void assert_out(const char *file, int line, struct vcpu *vcpu, u16 port,
+		u32 value);
+
 /** ASSERT_EXIT - run the vCPU; it must stop with this exit reason */
-#define ASSERT_EXIT(vcpu, expected)					\
-	do {								\
-		int reason_ = vcpu_run(vcpu);				\
-									\
-		if (reason_ != (int)(expected)) {			\
-			vcpu_describe_exit(vcpu, reason_);		\
-			FAIL("exit reason %s, expected %s",		\
-			     exit_name(reason_), exit_name(expected));	\
-		}							\
-	} while (0)
+#define ASSERT_EXIT(vcpu, expected) \
+	assert_exit(__FILE__, __LINE__, vcpu, expected)
 
 /** ASSERT_OUT - run; it must stop at an OUT of this value (size 1, 2, 4) */
-#define ASSERT_OUT(vcpu, port_, value)					\
-	do {								\
-		u32 data_ = 0;						\
-									\
-		ASSERT_EXIT(vcpu, MINIVMM_EXIT_IO);			\
-		ASSERT_EQ((vcpu)->run->io.direction, MINIVMM_EXIT_IO_OUT); \
-		ASSERT_EQ((vcpu)->run->io.port, port_);			\
-		memcpy(&data_, vcpu_io_data(vcpu), (vcpu)->run->io.size); \
-		ASSERT_EQ(data_, value);				\
-	} while (0)
+#define ASSERT_OUT(vcpu, port, value) \
+	assert_out(__FILE__, __LINE__, vcpu, port, value)
 
 /* What a C guest said last; see guest.h for how it says it. */
 enum guest_call_type {
