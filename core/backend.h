@@ -74,8 +74,8 @@ struct mv_dtable {
 };
 
 /*
- * State groups, for vcpu->dirty. Only MV_SEGS and MV_CRS need fetching; all
- * others are always right in struct mv_vcpu outside the run section.
+ * State groups, for vcpu->dirty. Only MV_STATE_LAZY needs fetching; all others
+ * are always right in struct mv_vcpu outside the run section.
  */
 #define MV_STATE_RIP	BIT(0)
 #define MV_STATE_RSP	BIT(1)
@@ -87,8 +87,9 @@ struct mv_dtable {
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
+#define MV_STATE_CPUID	BIT(10)	/* which instructions the guest has */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
-#define MV_STATE_ALL	(BIT(10) - 1)
+#define MV_STATE_ALL	(BIT(11) - 1)
 
 /* vcpu->intr_shadow: what holds events back after the last instruction */
 #define MV_SHADOW_STI	BIT(0)
@@ -212,12 +213,11 @@ enum mv_fault_result {
 
 /*
  * Host pages that were mapped inside the run section. Dropping a reference can
- * take locks that sleep on PREEMPT_RT, so it waits for the section's end. Bit
- * 0 of an entry: the guest may have written the page.
+ * take locks that sleep on PREEMPT_RT, so it waits for the section's end.
  */
 struct mv_held_pages {
 	unsigned int nr;
-	unsigned long page[MV_HELD_PAGES];
+	struct page *page[MV_HELD_PAGES];
 };
 
 /* Pages for second-level tables, set aside where sleeping is allowed. */
@@ -326,6 +326,7 @@ struct mv_vcpu {
 		u64 efer_allowed;
 		u8 maxphyaddr;
 		bool rdtscp;
+		bool invpcid;
 		bool apic;	/* the client offers one; see mv_cpuid_update() */
 	} cpuid;
 
@@ -342,7 +343,6 @@ struct mv_vcpu {
  * struct mv_caps - what the back end's CPU can do for a guest
  * @rdtscp: RDTSCP and RDPID run in the guest
  * @invpcid: INVPCID runs in the guest
- * @tsc_offset: the guest's TSC can differ from the host's
  * @cr4: CR4 bits a guest can have
  */
 struct mv_caps {
@@ -369,7 +369,7 @@ struct mv_caps {
  * @fetch: bring in lazy groups. Interrupts are on; does not sleep.
  * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
  *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
- *	there before, if anything, was the same frame with fewer rights.
+ *	there before, if anything, was the same frame.
  * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
  *	anything was mapped, and the caller must flush. Tables that lie wholly
  *	inside are put on @tables, to be freed after the flush.

@@ -762,8 +762,11 @@ static void derive(struct mv_vcpu *vcpu)
 	vcpu->cpuid.rdtscp = mv_ops->caps.rdtscp &&
 		((guest_feature(vcpu, 0x80000001, EDX) & BIT(27)) ||
 		 (guest_feature(vcpu, 7, ECX) & BIT(22)));
+	vcpu->cpuid.invpcid = mv_ops->caps.invpcid &&
+		(guest_feature(vcpu, 7, EBX) & BIT(10));
 	vcpu->cpuid.apic = guest_feature(vcpu, 1, EDX) & LEAF1_EDX_APIC;
 	vcpu->fpu_features = states & mv_fpu_features();
+	vcpu->dirty |= MV_STATE_CPUID | MV_STATE_SYSCALL;
 }
 
 /**
@@ -779,6 +782,7 @@ void mv_cpuid_reset(struct mv_vcpu *vcpu)
 	vcpu->cpuid.efer_allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 	vcpu->cpuid.maxphyaddr = 36;
 	vcpu->cpuid.rdtscp = mv_ops->caps.rdtscp;
+	vcpu->cpuid.invpcid = mv_ops->caps.invpcid;
 	vcpu->fpu_features = mv_fpu_features();
 }
 

@@ -42,16 +42,6 @@ void mv_page_cache_free(struct mv_page_cache *cache)
 		free_page((unsigned long)cache->page[--cache->nr]);
 }
 
-/* GUP has marked the page referenced; of a write it may not know. */
-static void put_host_page(struct page *page, bool dirty)
-{
-	struct folio *folio = page_folio(page);
-
-	if (dirty)
-		folio_set_dirty(folio);
-	folio_put(folio);
-}
-
 /**
  * mv_put_held_pages() - drop the references taken inside the run section
  * @held: may be empty
@@ -60,11 +50,8 @@ static void put_host_page(struct page *page, bool dirty)
  */
 void mv_put_held_pages(struct mv_held_pages *held)
 {
-	while (held->nr) {
-		unsigned long entry = held->page[--held->nr];
-
-		put_host_page((struct page *)(entry & ~1UL), entry & 1);
-	}
+	while (held->nr)
+		put_page(held->page[--held->nr]);
 }
 
 /**
@@ -94,6 +81,10 @@ static void map_page(struct mv_vcpu *vcpu, u64 gfn, unsigned long hva,
 {
 	struct mv_vm *vm = vcpu->vm;
 	unsigned long flags;
+
+	/* Before the guest can write, and while the host's mapping stands */
+	if (writable)
+		folio_set_dirty(page_folio(page));
 
 	raw_spin_lock_irqsave(&vm->mmu_lock, flags);
 	if (!invalidated(vm, hva, seq))
@@ -145,7 +136,7 @@ static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu, u64 gfn,
 	if (!page)
 		return MV_FAULT_SLEEP;
 	map_page(vcpu, gfn, hva, page, writable, seq);
-	vcpu->held.page[vcpu->held.nr++] = (unsigned long)page | writable;
+	vcpu->held.page[vcpu->held.nr++] = page;
 	return MV_FAULT_MAPPED;
 }
 
@@ -212,7 +203,7 @@ static int fault_in(struct mv_vcpu *vcpu, u64 gfn, bool write)
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	map_page(vcpu, gfn, hva, page, writable, seq);
-	put_host_page(page, writable);
+	put_page(page);
 	return 1;
 }
 

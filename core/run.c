@@ -12,6 +12,7 @@
 #include <uapi/asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 #include "core.h"
 #include "hostwork.h"
 
@@ -53,15 +54,21 @@ void mv_skip_insn(struct mv_vcpu *vcpu)
 }
 
 /**
- * mv_emulation_failure() - an instruction we do not know: the client decides
+ * mv_emulation_failure() - an instruction we do not know
  * @vcpu: the vCPU
  * @insn: its bytes, or NULL
  * @len: how many, at most MV_MAX_INSN
+ *
+ * A process in the guest must not be able to stop it, so it just gets #UD. If
+ * it is the guest's kernel the client decides; should that go on, #UD it is.
  */
 int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
 {
 	struct minivmm_run *run = vcpu->run;
 
+	mv_queue_exception(vcpu, X86_TRAP_UD, false, 0);
+	if (mv_cpl_access(vcpu))
+		return 1;
 	run->exit_reason = MINIVMM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = MINIVMM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 0;
@@ -178,22 +185,25 @@ static void enter_guest(struct mv_vcpu *vcpu)
 {
 	struct cpumask *running = &vcpu->vm->running;
 
-	kernel_fpu_begin_mask(0);
-	current->flags |= PF_VCPU;
+	preempt_disable();
 	local_irq_disable();
+	current->flags |= PF_VCPU;
 	vcpu->exit.reason = MV_EXIT_NONE;
 	if (likely(!mv_host_work_pending())) {
 		cpumask_set_cpu(smp_processor_id(), running);
 		/* pairs with mv_flush_guest_tlbs(): seen here, or it sees us */
 		smp_mb__after_atomic();
+		/* with interrupts off already, which spares it softirqs */
+		kernel_fpu_begin_mask(0);
 		mv_fpu_enter(vcpu);
 		mv_ops->run(vcpu);
 		mv_fpu_leave(vcpu);
+		kernel_fpu_end();
 		cpumask_clear_cpu(smp_processor_id(), running);
 	}
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;
-	kernel_fpu_end();
+	preempt_enable();
 }
 
 /* Signals, rescheduling, task work. -EINTR if a signal waits. */

@@ -42,6 +42,7 @@ struct vmx_config vmx_config;
 #define SECONDARY_OPTIONAL (SECONDARY_EXEC_ENABLE_VPID | \
 			    SECONDARY_EXEC_ENABLE_RDTSCP | \
 			    SECONDARY_EXEC_ENABLE_INVPCID | \
+			    SECONDARY_EXEC_ENCLS_EXITING | \
 			    SECONDARY_EXEC_WBINVD_EXITING)
 #define EXIT_REQUIRED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | \
 			 VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
@@ -170,6 +171,11 @@ int vmx_caps_init(struct mv_caps *caps)
 	if (ret)
 		return ret;
 
+	/* INS and OUTS say what they are made of (SDM A.1, bit 54). */
+	if (!(hw_rdmsr(MSR_IA32_VMX_BASIC) & BIT_ULL(54))) {
+		pr_err("minivmm: this CPU gives no information about INS and OUTS\n");
+		return -EOPNOTSUPP;
+	}
 	vmx_config.revision = hw_rdmsr(MSR_IA32_VMX_BASIC) & 0x7fffffff;
 	vmx_config.misc = hw_rdmsr(MSR_IA32_VMX_MISC);
 	vmx_config.cr0_fixed0 = hw_rdmsr(MSR_IA32_VMX_CR0_FIXED0);

@@ -145,7 +145,8 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	 * host: refill the return stack, and on CPUs whose kernel runs with
 	 * IBRS set it again, all before the first RET.
 	 */
-	FILL_RETURN_BUFFER %rbx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	FILL_RETURN_BUFFER %rbx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+		X86_FEATURE_RSB_VMEXIT_LITE
 	ALTERNATIVE "jmp .Lspec_ctrl_done", "", X86_FEATURE_KERNEL_IBRS
 	mov %eax, %ebx
 	mov $MSR_IA32_SPEC_CTRL, %ecx

@@ -119,17 +119,21 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 void vmx_inject(struct mv_vcpu *vcpu)
 {
 	const struct mv_events *ev = &vcpu->ev;
+	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	bool nmi_waits, irq_waits;
 	enum vmx_injecting now;
 
 	vcpu->check_events = false;
-	inject_first(vcpu, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
+	inject_first(vcpu, shadow);
 	now = to_vmx(vcpu)->injecting;
+	nmi_waits = ev->nmi.pending || (ev->nmi.injected && now != VMX_INJ_NMI);
+	irq_waits = ev->interrupt.queued && now != VMX_INJ_IRQ;
+	/* An STI's shadow does not close the NMI window, but it ends with IF=1. */
 	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING,
-		       ev->nmi.pending ||
-		       (ev->nmi.injected && now != VMX_INJ_NMI));
+		       nmi_waits && !(shadow & MV_SHADOW_STI));
 	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING,
-		       vcpu->want_window ||
-		       (ev->interrupt.queued && now != VMX_INJ_IRQ));
+		       vcpu->want_window || irq_waits ||
+		       (nmi_waits && (shadow & MV_SHADOW_STI)));
 }
 
 /**

@@ -75,9 +75,11 @@ static bool skip(struct mv_vcpu *vcpu)
 	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
 
 	vmcs_write(GUEST_RIP, next_rip(vcpu));
-	if (unlikely(shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)))
+	if (unlikely(shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS))) {
 		vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
 			   shadow & ~(MV_SHADOW_STI | MV_SHADOW_MOVSS));
+		vmx_set_pending_step(false);	/* queued instead, below */
+	}
 	if (unlikely(vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
 		mv_queue_db(vcpu, DR_STEP);
 	return true;
@@ -127,7 +129,7 @@ static bool handle_db(struct mv_vcpu *vcpu, u32 info)
 		vmcs_write(GUEST_RIP, next_rip(vcpu));
 	else if ((shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)) &&
 		 (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
-		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, DR_STEP);
+		vmx_set_pending_step(true);
 	mv_queue_db(vcpu, bits & (DR_TRAP_BITS | DR_STEP | MV_DR6_BD));
 	return true;
 }

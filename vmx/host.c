@@ -200,6 +200,29 @@ static void save_segments(struct vmx_host *host)
 		host->fs_base = hw_rdmsr(MSR_FS_BASE);
 }
 
+/*
+ * What must not be on while the guest runs. PEBS would write its records to
+ * the host's buffer through the guest's page tables; split-lock detection
+ * would give #AC to guests that never asked for it.
+ */
+static void set_aside_msrs(struct vmx_host *host)
+{
+	host->pebs = 0;
+	host->test_ctrl = 0;
+	if (cpu_feature_enabled(X86_FEATURE_PEBS))
+		host->pebs = hw_rdmsr(MSR_IA32_PEBS_ENABLE);
+	if (unlikely(host->pebs))
+		hw_wrmsr(MSR_IA32_PEBS_ENABLE, 0);
+	if (!cpu_feature_enabled(X86_FEATURE_SPLIT_LOCK_DETECT))
+		return;
+	host->test_ctrl = hw_rdmsr(MSR_TEST_CTRL);
+	if (host->test_ctrl & MSR_TEST_CTRL_SPLIT_LOCK_DETECT)
+		hw_wrmsr(MSR_TEST_CTRL, host->test_ctrl &
+					~MSR_TEST_CTRL_SPLIT_LOCK_DETECT);
+	else
+		host->test_ctrl = 0;
+}
+
 static u32 host_spec_ctrl(void)
 {
 	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
@@ -242,6 +265,7 @@ void vmx_host_save(struct mv_vcpu *vcpu, struct vmx_host *host)
 	store_idt(&host->idt);
 	save_segments(host);
 	host->debugctl = hw_rdmsr(MSR_IA32_DEBUGCTLMSR);
+	set_aside_msrs(host);
 	host->spec_ctrl = host_spec_ctrl();
 	host->event = 0;
 	host->syscall_msrs = false;
@@ -295,6 +319,10 @@ static void restore_msrs(struct mv_vcpu *vcpu, const struct vmx_host *host)
 	}
 	if (host->tsc_aux_loaded)
 		hw_wrmsr(MSR_TSC_AUX, host->tsc_aux);
+	if (unlikely(host->pebs))
+		hw_wrmsr(MSR_IA32_PEBS_ENABLE, host->pebs);
+	if (unlikely(host->test_ctrl))
+		hw_wrmsr(MSR_TEST_CTRL, host->test_ctrl);
 	/* A VM exit clears it (SDM 28.5.1); perf and block-stepping use it. */
 	if (host->debugctl)
 		hw_wrmsr(MSR_IA32_DEBUGCTLMSR, host->debugctl);

@@ -115,20 +115,33 @@ static u64 watchdog_ticks(void)
 	return tsc_ticks >> (vmx_config.misc & 31);
 }
 
+/* Instructions that the guest's CPUID does not have raise #UD there. */
+static void load_features(struct mv_vcpu *vcpu)
+{
+	u32 secondary = vmx_config.secondary;
+
+	if (!to_vmx(vcpu)->vpid)
+		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (!vcpu->cpuid.rdtscp)
+		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
+	if (!vcpu->cpuid.invpcid)
+		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+}
+
 static void setup_controls(struct mv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 secondary = vmx_config.secondary;
 
-	if (!vmx->vpid)
-		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
-	else
+	if (vmx->vpid)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	/* No enclaves in the guest: all of ENCLS exits. */
+	if (vmx_config.secondary & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write(ENCLS_EXITING_BITMAP, ~0ULL);
 
 	vmx->primary = vmx_config.primary;
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_config.pin);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
-	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_config.exit);
 	if (vmx_config.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
 		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, watchdog_ticks());
@@ -253,6 +266,17 @@ static void save_crs(struct mv_vcpu *vcpu)
 		vcpu->pdptr[i] = vmcs_read(GUEST_PDPTR0 + 2 * i);
 }
 
+/**
+ * vmx_set_pending_step() - is a single-step trap pending?
+ * @on: yes; breakpoints that wait for the end of a shadow stay as they are
+ */
+void vmx_set_pending_step(bool on)
+{
+	u64 pending = vmcs_read(GUEST_PENDING_DBG_EXCEPTIONS) & ~(u64)DR_STEP;
+
+	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, pending | (on ? DR_STEP : 0));
+}
+
 /*
  * An instruction that set a shadow under TF leaves a single-step trap pending,
  * and VM entry insists on that (SDM 27.3.1.5).
@@ -263,7 +287,8 @@ static void load_shadow(struct mv_vcpu *vcpu)
 	bool step = vcpu->rflags & X86_EFLAGS_TF;
 
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, vcpu->intr_shadow);
-	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, shadow && step ? DR_STEP : 0);
+	if (shadow)
+		vmx_set_pending_step(step);
 }
 
 static void load_msrs(struct mv_vcpu *vcpu)
@@ -302,6 +327,8 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 		load_msrs(vcpu);
 	if (dirty & MV_STATE_DR7)
 		vmcs_write(GUEST_DR7, vcpu->dr7);
+	if (dirty & MV_STATE_CPUID)
+		load_features(vcpu);
 	/* An untagged vCPU is flushed by every entry (SDM 29.4.3.1). */
 	if ((dirty & MV_STATE_TLB) && to_vmx(vcpu)->vpid)
 		WARN_ON_ONCE(vmx_invvpid(to_vmx(vcpu)->vpid));

@@ -74,7 +74,7 @@ struct vmx_host {
 	struct desc_ptr gdt, idt;
 	u16 ds, es, fs, gs, ldt;
 	u64 fs_base, kernel_gs_base;
-	u64 debugctl;
+	u64 debugctl, pebs, test_ctrl;
 	u64 tsc_aux;
 	u64 spec_ctrl;
 	unsigned long dr[4], dr7;
@@ -104,6 +104,7 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu);
 int vmx_vmcs_init(void);
 void vmx_vmcs_exit(void);
 void vmx_vmcs_setup(struct mv_vcpu *vcpu);
+void vmx_set_pending_step(bool on);
 void vmx_load_dirty(struct mv_vcpu *vcpu);
 void vmx_save_hot(struct mv_vcpu *vcpu);
 void vmx_save_lazy(struct mv_vcpu *vcpu, u32 groups);
