@@ -437,6 +437,46 @@ TEST(faults)
 	run_guest(guest_faults);
 }
 
+static u64 user_unaligned(u64 address)
+{
+	u64 flags = read_flags(), vector;
+
+	asm volatile("pushq %0; popfq" : : "r"(flags | RFLAGS_AC) : "memory");
+	vector = guest_try("movl $0, 1(%%rdi)", "D"(address));
+	asm volatile("pushq %0; popfq" : : "r"(flags) : "memory");
+	return vector;
+}
+
+/* The monitor intercepts #AC, for the sake of the host; the guest gets it. */
+static void guest_alignment_check(void)
+{
+	GUEST_ASSERT_EQ(guest_call_user(user_unaligned, DATA_GPA),
+			GUEST_NO_FAULT);
+	write_cr0(read_cr0() | CR0_AM);
+	GUEST_ASSERT_EQ(guest_call_user(user_unaligned, DATA_GPA), AC_VECTOR);
+}
+
+TEST(alignment_check)
+{
+	run_guest(guest_alignment_check);
+}
+
+static void guest_int1(void)
+{
+	u64 here;
+
+	guest_handlers[DB_VECTOR] = guest_count;
+	asm volatile("lea 1f(%%rip), %0; .byte 0xf1; 1:"
+		     : "=r"(here) : : "memory");
+	GUEST_ASSERT_EQ(hits, 1);
+	GUEST_ASSERT_EQ(hit_rip, here);
+}
+
+TEST(int1)
+{
+	run_guest(guest_int1);
+}
+
 /*
  * Delivery of an exception touches memory that the monitor has not mapped
  * yet: the EPT violation interrupts the delivery, which must be resumed, once.

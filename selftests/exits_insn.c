@@ -626,6 +626,12 @@ static void guest_vmx(void)
 	EXPECT_UD("vmrun", "a"(0));
 	EXPECT_UD("encls", "a"(0));
 	EXPECT_UD("rsm");
+	/* TDX; user waits; PCONFIG */
+	EXPECT_UD(".byte 0x66, 0x0f, 0x01, 0xcc", "a"(0));	/* tdcall */
+	EXPECT_UD(".byte 0x66, 0x0f, 0x01, 0xcf", "a"(0));	/* seamcall */
+	EXPECT_UD("umwait %%ecx", "a"(0), "c"(0), "d"(0));
+	EXPECT_UD("tpause %%ecx", "a"(0), "c"(0), "d"(0));
+	EXPECT_UD("pconfig", "a"(0));
 	/* VMCALL alone is the guest's: an unknown hypercall, KVM's ENOSYS */
 	GUEST_ASSERT_EQ(guest_try_regs("vmcall", gprs), GUEST_NO_FAULT);
 	GUEST_ASSERT_EQ(gprs.a, -1000UL);

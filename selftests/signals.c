@@ -69,6 +69,24 @@ TEST(sigalrm_interrupts_run)
 	EXPECT_EQ(signals, 2);
 }
 
+guest_code64(deaf, "cli; 1: pause; jmp 1b");
+
+/* A guest with interrupts disabled is interrupted all the same. */
+TEST(guest_with_interrupts_disabled)
+{
+	struct vcpu *vcpu = start(&deaf);
+	int i;
+
+	if (!dev_is_minivmm())
+		SKIP("a guest that spins with IF=0 hangs Bochs under KVM");
+	catch(SIGALRM, on_signal);
+	for (i = 1; i <= 5; i++) {
+		alarm_in(20000);
+		ASSERT_EQ(vcpu_run(vcpu), -EINTR);
+		EXPECT_EQ(signals, i);
+	}
+}
+
 /* RUN is not restarted behind the client's back, whatever SA_RESTART says. */
 TEST(no_restart)
 {
