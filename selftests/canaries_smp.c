@@ -57,7 +57,7 @@ static void start_runners(void)
 		if (i % NR_VCPUS == 0)
 			vm = vm_create();
 		runners[i].vcpu = canary_vcpu(vm, i % NR_VCPUS, 3 * i + 1);
-		*vm_guest_ptr(vm, &canary_rounds) = 60;
+		*vm_guest_ptr(vm, &canary_rounds) = 300;
 	}
 	for (i = 0; i < NR_GUESTS; i++)
 		ASSERT(!pthread_create(&runners[i].thread, NULL,
@@ -90,7 +90,7 @@ TEST(guests_migrate)
 	while (running) {
 		random = next_random(&seed);
 		move(&runners[random >> 8 & (NR_GUESTS - 1)], random >> 20);
-		usleep(random >> 40 & 1023);
+		usleep(random >> 40 & 511);
 	}
 	for (i = 0; i < NR_GUESTS; i++) {
 		pthread_join(runners[i].thread, NULL);
