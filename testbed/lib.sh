@@ -20,14 +20,13 @@ die()
 	exit 1
 }
 
-# kernel_suite VERSION: the Debian suite that has this kernel, and the suite
-# whose compiler it was built with (its headers ask for that compiler's options).
+# kernel_suite VERSION: the Debian suite that has this kernel.
 kernel_suite()
 {
 	case $1 in
-	6.1)	echo "bookworm bookworm" ;;
-	6.12)	echo "bookworm-backports bookworm" ;;
-	7.3)	echo "trixie-backports trixie" ;;
+	6.1)	echo bookworm ;;
+	6.12)	echo bookworm-backports ;;
+	7.3)	echo trixie-backports ;;
 	*)	die "kernel '$1' is not one of 6.1, 6.12, 7.3" ;;
 	esac
 }
@@ -42,15 +41,14 @@ kernel_compiler()
 }
 
 # toolchain VERSION: the cached folder with that compiler, or nothing where this
-# machine runs the same Debian and uses its own.
+# machine has a package of it: Debian 13 has all, Debian 12 no gcc-14.
 toolchain()
 {
-	local suite
-
-	read -r _ suite < <(kernel_suite "$1")
 	# shellcheck source=/dev/null
-	[ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = "$suite" ] ||
-		echo "$cache/toolchain-$suite"
+	if [ "$(kernel_compiler "$1")" = gcc-14 ] &&
+	   [ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = bookworm ]; then
+		echo "$cache/toolchain-trixie"
+	fi
 }
 
 # as_root COMMAND...: the only place that asks for more rights.
