@@ -76,8 +76,8 @@ static void out_write(struct console *c)
 {
 	unsigned int head = c->out_head;
 	unsigned int len = c->out_len;
-	bool was_full = len > CONSOLE_OUT_SIZE - CONSOLE_OUT_RESERVE;
 	ssize_t written;
+	bool was_full;
 
 	if (len > CONSOLE_OUT_SIZE - head)
 		len = CONSOLE_OUT_SIZE - head;
@@ -90,6 +90,8 @@ static void out_write(struct console *c)
 		written = len;
 
 	pthread_mutex_lock(&c->out_lock);
+	/* Now, not before the write: meanwhile the guest may have filled it. */
+	was_full = c->out_len > CONSOLE_OUT_SIZE - CONSOLE_OUT_RESERVE;
 	c->out_head = (head + written) % CONSOLE_OUT_SIZE;
 	c->out_len -= written;
 	if (!was_full)
