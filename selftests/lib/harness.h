@@ -39,7 +39,7 @@ typedef __s64 s64;
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-#define TEST_TIMEOUT	120
+#define TEST_TIMEOUT	40
 
 struct test {
 	const char *name;
