@@ -54,14 +54,12 @@ struct operand {
 /**
  * struct mv_mmio - the instruction under emulation
  * @insn: decoded
- * @rip: where it is; user space may have moved the vCPU when we come back
  * @op: insn.mem, and ES:rDI of MOVS and CMPS
  * @part: the part under way in the current phase: 2 * operand + part
  * @to_device: a bit for each part that user space has yet to write
  */
 struct mv_mmio {
 	struct mv_insn insn;
-	u64 rip;
 	struct operand op[NR_OPERANDS];
 	unsigned int part;
 	unsigned long to_device;
@@ -497,17 +495,12 @@ static int read_operands(struct mv_vcpu *vcpu)
 	return execute(vcpu);
 }
 
-/*
- * User space has read a part.  If it has set RIP meanwhile, a reset perhaps,
- * the instruction is no longer what this vCPU executes.
- */
+/* User space has read a part, and left RIP alone: see mv_set_regs(). */
 static int finish_read(struct mv_vcpu *vcpu)
 {
 	struct mv_mmio *m = vcpu->mmio;
 	struct operand *op = &m->op[m->part / 2];
 
-	if (vcpu->rip != m->rip)
-		return 1;
 	memcpy(part_data(op, m->part), vcpu->run->mmio.data,
 	       op->len[m->part & 1]);
 	trace_part(op, m->part, MV_TRACE_MMIO_READ);
@@ -555,7 +548,6 @@ static int emulate(struct mv_vcpu *vcpu)
 	struct mv_mmio *m = vcpu->mmio;
 	struct mv_fault fault = {};
 
-	m->rip = vcpu->rip;
 	m->part = 0;
 	if (m->insn.rep &&
 	    !read_reg(vcpu, MV_RCX, false, m->insn.addr_size)) {
