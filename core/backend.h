@@ -18,6 +18,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/minivmm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>

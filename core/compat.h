@@ -14,9 +14,9 @@
 
 /* 6.10 took the source from __assign_str(): it is what __string() was given. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
-#define mv_assign_str(dst)	__assign_str(dst)
+#define mv_assign_name()	__assign_str(name)
 #else
-#define mv_assign_str(dst)	__assign_str(dst, dst)
+#define mv_assign_name()	__assign_str(name, name)
 #endif
 
 #endif

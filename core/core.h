@@ -109,47 +109,10 @@ int mv_handle_xsetbv(struct mv_vcpu *vcpu);
 
 /* ---- slots.c: where guest memory is in the client ------------------------- */
 
-/**
- * struct mv_slot - a range of guest-physical memory and where the client has it
- * @gfn: first guest frame
- * @npages: size in 4 KiB pages, never 0
- * @hva: address of the first byte in the client
- * @id: the client's number for it
- * @flags: MINIVMM_MEM_*, MV_SLOT_DEAD
- */
-struct mv_slot {
-	u64 gfn;
-	u64 npages;
-	unsigned long hva;
-	u32 id;
-	u32 flags;
-};
-
-/* On its way out: no access finds it, invalidations still do */
-#define MV_SLOT_DEAD	BIT(31)
-
-/* Sorted by @gfn, never changed once published. */
-struct mv_slots {
-	u32 nr;
-	struct mv_slot slot[];
-};
-
-/* The table; the caller holds vm->srcu. */
-static inline const struct mv_slots *mv_slots(struct mv_vm *vm)
-{
-	return srcu_dereference(vm->slots, &vm->srcu);
-}
-
-static inline unsigned long mv_slot_hva(const struct mv_slot *slot, u64 gfn)
-{
-	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);
-}
-
 int mv_slots_init(struct mv_vm *vm);
 void mv_slots_destroy(struct mv_vm *vm);
 int mv_set_memory_region(struct mv_vm *vm,
 			 const struct minivmm_userspace_memory_region *mem);
-const struct mv_slot *mv_find_slot(struct mv_vm *vm, u64 gfn, bool write);
 bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
 
 /*

@@ -14,10 +14,10 @@
  * first has yet to flush the TLBs. So whoever zaps raises vm->tlb_gen, and
  * everybody flushes who finds vm->flushed_gen behind it.
  */
-#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
 #include "core.h"
+#include "slots.h"
 
 /* Frames zapped under one hold of mmu_lock: interrupts may be waiting for it */
 #define ZAP_BATCH	4096

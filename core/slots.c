@@ -5,10 +5,10 @@
  * The table is replaced as a whole and read under SRCU, by vCPUs, by the MMU
  * notifier and inside the run section. What has no slot is a device.
  */
-#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "core.h"
+#include "slots.h"
 
 /* A four-level second-level table reaches 48 bits; KVM's limit for a slot */
 #define MAX_GPA_BITS	48

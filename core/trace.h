@@ -41,7 +41,7 @@ TRACE_EVENT(minivmm_exit,
 	TP_fast_assign(
 		__entry->vcpu_id = vcpu_id;
 		__entry->exit_reason = exit_reason;
-		mv_assign_str(name);
+		mv_assign_name();
 		__entry->guest_rip = guest_rip;
 		__entry->info1 = info1;
 		__entry->intr_info = intr_info;

@@ -315,7 +315,10 @@ TEST(msr)
 		    "msr_write 277 = 0xffffffffffffffff (#GP)");
 	/* What the guest got for it */
 	EXPECT_EVENT("minivmm_inj_exception", 0, "vector 13 error 0x0");
-	EXPECT_EVENT("minivmm_inj_exception", 1, "vector 13 error 0x0");
+	/* The first finds the IDT unmapped: it goes in twice. */
+	EXPECT_EVENT("minivmm_inj_exception", 1,
+		     "vector 13 error 0x0 [reinjected]");
+	EXPECT_SOME("minivmm_inj_exception", "vector 13 error 0x0");
 }
 
 static void guest_cpuid(void)

@@ -42,6 +42,8 @@
 
 struct cpumask { int v; };
 struct kref { int v; };
+struct list_head { int v; };
+struct page;
 struct mmu_notifier { int v; };
 struct mutex { int v; };
 struct rcu_head { int v; };
