@@ -21,6 +21,8 @@
 
 /* Frames zapped under one hold of mmu_lock: interrupts may be waiting for it */
 #define ZAP_BATCH	4096
+/* Pages in place that one fault maps: to the end of an aligned block of these */
+#define FAULT_AROUND	8
 
 /* ---- faults -------------------------------------------------------------- */
 
@@ -67,76 +69,114 @@ int mv_prepare_faults(struct mv_vcpu *vcpu)
 	return fill_page_cache(&vcpu->page_cache);
 }
 
-/* Is this page, or may it be, on its way out? mmu_lock is held. */
-static bool invalidated(const struct mv_vm *vm, unsigned long hva,
-			unsigned long seq)
+/**
+ * struct host_pages - pages that the host has given for consecutive frames
+ * @gfn: the first frame
+ * @hva: where that is in the client
+ * @nr: how many
+ * @page: a reference to each
+ * @writable: the guest may write them
+ * @seq: vm->inv_seq before they were looked up
+ */
+struct host_pages {
+	u64 gfn;
+	unsigned long hva;
+	unsigned int nr;
+	struct page **page;
+	bool writable;
+	unsigned long seq;
+};
+
+/* The caller holds vm->srcu. */
+static void start_lookup(struct mv_vm *vm, const struct mv_slot *slot, u64 gfn,
+			 struct host_pages *pages)
 {
-	return vm->inv_seq != seq ||
-	       (vm->inv_active && hva >= vm->inv_start && hva < vm->inv_end);
+	pages->gfn = gfn;
+	pages->hva = mv_slot_hva(slot, gfn);
+	pages->writable = !(slot->flags & MINIVMM_MEM_READONLY);
+	pages->seq = READ_ONCE(vm->inv_seq);
+	smp_rmb();	/* the sequence before the pages: see map_pages() */
 }
 
-/* Maps the page unless an invalidation crossed us; then the guest retries. */
-static void map_page(struct mv_vcpu *vcpu, u64 gfn, unsigned long hva,
-		     struct page *page, bool writable, unsigned long seq)
+/* Are these pages, or may they be, on their way out? mmu_lock is held. */
+static bool invalidated(const struct mv_vm *vm, const struct host_pages *pages)
+{
+	unsigned long end = pages->hva + (pages->nr << PAGE_SHIFT);
+
+	return vm->inv_seq != pages->seq ||
+	       (vm->inv_active && end > vm->inv_start &&
+		pages->hva < vm->inv_end);
+}
+
+/* Maps the pages unless an invalidation crossed us; then the guest retries. */
+static void map_pages(struct mv_vcpu *vcpu, const struct host_pages *pages)
 {
 	struct mv_vm *vm = vcpu->vm;
 	unsigned long flags;
+	unsigned int i;
 
 	/* Before the guest can write, and while the host's mapping stands */
-	if (writable)
-		folio_set_dirty(page_folio(page));
+	for (i = 0; pages->writable && i < pages->nr; i++)
+		folio_set_dirty(page_folio(pages->page[i]));
 
 	raw_spin_lock_irqsave(&vm->mmu_lock, flags);
-	if (!invalidated(vm, hva, seq))
-		mv_ops->map(vm, gfn, page_to_pfn(page),
-			    writable ? MV_MAP_WRITE : 0, &vcpu->page_cache);
+	for (i = 0; !invalidated(vm, pages) && i < pages->nr; i++)
+		mv_ops->map(vm, pages->gfn + i, page_to_pfn(pages->page[i]),
+			    pages->writable ? MV_MAP_WRITE : 0,
+			    &vcpu->page_cache);
 	raw_spin_unlock_irqrestore(&vm->mmu_lock, flags);
 }
 
-/* A page that is in place already; with *writable, one that can be written */
-static struct page *get_page_in_place(unsigned long hva, bool write,
-				      bool *writable)
+/*
+ * Up to @max pages that are in place already. Those that are writable are
+ * mapped so even for a read, which saves the fault of the first write.
+ */
+static bool get_pages_in_place(struct host_pages *pages, unsigned int max,
+			       bool write)
 {
-	struct page *page;
+	int nr = 0;
 
-	if (*writable &&
-	    get_user_pages_fast_only(hva, 1, FOLL_WRITE, &page) == 1)
-		return page;
-	*writable = false;
-	if (!write && get_user_pages_fast_only(hva, 1, 0, &page) == 1)
-		return page;
-	return NULL;
+	if (pages->writable)
+		nr = get_user_pages_fast_only(pages->hva, max, FOLL_WRITE,
+					      pages->page);
+	if (nr <= 0 && !write) {
+		pages->writable = false;
+		nr = get_user_pages_fast_only(pages->hva, max, 0, pages->page);
+	}
+	pages->nr = max(nr, 0);
+	return pages->nr;
 }
 
-static bool held_full(const struct mv_vcpu *vcpu)
+/* How many pages to map at once: what follows is often touched next. */
+static unsigned int fault_around(const struct mv_slot *slot, u64 gfn)
 {
-	return vcpu->held.nr == MV_HELD_PAGES ||
-	       vcpu->page_cache.nr < MV_PAGE_CACHE;
+	u64 in_window = FAULT_AROUND - (gfn & (FAULT_AROUND - 1));
+
+	return min(in_window, slot->gfn + slot->npages - gfn);
+}
+
+static bool prepared(const struct mv_vcpu *vcpu)
+{
+	return vcpu->held.nr + FAULT_AROUND <= MV_HELD_PAGES &&
+	       vcpu->page_cache.nr == MV_PAGE_CACHE;
 }
 
 static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu, u64 gfn,
 					    bool write)
 {
-	struct mv_vm *vm = vcpu->vm;
-	const struct mv_slot *slot = mv_find_slot(vm, gfn, write);
-	unsigned long seq, hva;
-	struct page *page;
-	bool writable;
+	struct mv_held_pages *held = &vcpu->held;
+	const struct mv_slot *slot = mv_find_slot(vcpu->vm, gfn, write);
+	struct host_pages pages = { .page = &held->page[held->nr] };
 
 	if (!slot)
 		return MV_FAULT_DEVICE;
-	if (held_full(vcpu))
+	if (!prepared(vcpu))
 		return MV_FAULT_SLEEP;
-	writable = !(slot->flags & MINIVMM_MEM_READONLY);
-	hva = mv_slot_hva(slot, gfn);
-
-	seq = READ_ONCE(vm->inv_seq);
-	smp_rmb();	/* the sequence before the page: see map_page() */
-	page = get_page_in_place(hva, write, &writable);
-	if (!page)
+	start_lookup(vcpu->vm, slot, gfn, &pages);
+	if (!get_pages_in_place(&pages, fault_around(slot, gfn), write))
 		return MV_FAULT_SLEEP;
-	map_page(vcpu, gfn, hva, page, writable, seq);
-	vcpu->held.page[vcpu->held.nr++] = page;
+	map_pages(vcpu, &pages);
+	held->nr += pages.nr;
 	return MV_FAULT_MAPPED;
 }
 
@@ -162,47 +202,36 @@ enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu, u64 gpa,
 }
 EXPORT_SYMBOL_GPL(mv_fault_in_atomic);
 
-/*
- * A page that is in place and writable is mapped so even for a read, which
- * saves the fault of the first write. Only a write makes the host give up a
- * shared page for a private one.
- */
-static struct page *get_host_page(unsigned long hva, bool write, bool *writable)
+/* Only a write makes the host give up a shared page for a private one. */
+static int get_host_page(struct host_pages *pages, bool write)
 {
-	bool may_write = *writable;
-	struct page *page = get_page_in_place(hva, write, writable);
-	int n;
+	int nr;
 
-	if (page)
-		return page;
-	n = get_user_pages_fast(hva, 1, write ? FOLL_WRITE : 0, &page);
-	if (n != 1)
-		return ERR_PTR(n ?: -EFAULT);
-	*writable = may_write && write;
-	return page;
+	if (get_pages_in_place(pages, 1, write))
+		return 0;
+	pages->writable = write;
+	nr = get_user_pages_fast(pages->hva, 1, write ? FOLL_WRITE : 0,
+				 pages->page);
+	pages->nr = 1;
+	return nr == 1 ? 0 : nr ?: -EFAULT;
 }
 
 /* The caller holds vm->srcu. */
 static int fault_in(struct mv_vcpu *vcpu, u64 gfn, bool write)
 {
-	struct mv_vm *vm = vcpu->vm;
-	const struct mv_slot *slot = mv_find_slot(vm, gfn, write);
-	unsigned long seq, hva;
+	const struct mv_slot *slot = mv_find_slot(vcpu->vm, gfn, write);
 	struct page *page;
-	bool writable;
+	struct host_pages pages = { .page = &page };
+	int ret;
 
 	/* The slot went away just now: the guest shall meet what is there. */
 	if (!slot)
 		return 1;
-	writable = !(slot->flags & MINIVMM_MEM_READONLY);
-	hva = mv_slot_hva(slot, gfn);
-
-	seq = READ_ONCE(vm->inv_seq);
-	smp_rmb();	/* the sequence before the page: see map_page() */
-	page = get_host_page(hva, write, &writable);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	map_page(vcpu, gfn, hva, page, writable, seq);
+	start_lookup(vcpu->vm, slot, gfn, &pages);
+	ret = get_host_page(&pages, write);
+	if (ret)
+		return ret;
+	map_pages(vcpu, &pages);
 	put_page(page);
 	return 1;
 }

@@ -8,6 +8,7 @@
  */
 #include <linux/percpu.h>
 #include <linux/printk.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <uapi/asm/debugreg.h>
 #include <asm/fpu/api.h>
@@ -200,6 +201,9 @@ static void enter_guest(struct mv_vcpu *vcpu)
 		mv_fpu_leave(vcpu);
 		kernel_fpu_end();
 		cpumask_clear_cpu(smp_processor_id(), running);
+		/* Between guest instructions nobody holds an RCU reference. */
+		if (vcpu->exit.reason == MV_EXIT_NONE)
+			rcu_note_context_switch(false);
 	}
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;

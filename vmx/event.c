@@ -98,6 +98,11 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		inject_exception(vcpu);
 		return;
 	}
+	/* It was being delivered already; an NMI now would come too early. */
+	if (ev->interrupt.queued && ev->interrupt.soft && !ev->nmi.injected) {
+		inject_interrupt(vcpu);
+		return;
+	}
 	if (ev->nmi.pending && !ev->nmi.injected &&
 	    !(shadow & (MV_SHADOW_NMI | MV_SHADOW_STI | MV_SHADOW_MOVSS))) {
 		ev->nmi.pending--;
@@ -107,8 +112,7 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		inject(vcpu, VMX_INJ_NMI, INTR_TYPE_NMI_INTR | X86_TRAP_NMI);
 		return;
 	}
-	if (ev->interrupt.queued &&
-	    (ev->interrupt.soft || interrupt_allowed(shadow)))
+	if (ev->interrupt.queued && interrupt_allowed(shadow))
 		inject_interrupt(vcpu);
 }
 

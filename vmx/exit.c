@@ -134,6 +134,15 @@ static bool handle_db(struct mv_vcpu *vcpu, u32 info)
 	return true;
 }
 
+/* SDM 6.15, "Interrupt 17": CPL 3, CR0.AM and RFLAGS.AC, all three */
+static bool guest_checks_alignment(struct mv_vcpu *vcpu)
+{
+	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	return MV_AR_DPL(vcpu->seg[MV_SS].ar) == 3 &&
+	       (vcpu->cr0 & X86_CR0_AM) &&
+	       (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_AC);
+}
+
 static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u32 info = vmcs_read(VM_EXIT_INTR_INFO);
@@ -147,6 +156,12 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 	reblock_nmi(vcpu, info);
 	if (vector == X86_TRAP_DB)
 		return handle_db(vcpu, info);
+	/*
+	 * With SMT the host's split-lock detection can be on again, although
+	 * vmx_host_save() turned it off: the next section does once more.
+	 */
+	if (vector == X86_TRAP_AC && !guest_checks_alignment(vcpu))
+		return leave(vcpu, MV_EXIT_NONE);
 	if (vector == X86_TRAP_AC) {
 		mv_queue_exception(vcpu, vector, true,
 				   vmcs_read(VM_EXIT_INTR_ERROR_CODE));

@@ -14,6 +14,7 @@
 #include <uapi/asm/debugreg.h>
 #include <asm/fsgsbase.h>
 #include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
 #include <asm/special_insns.h>
 #include "hw.h"
 #include "vmx.h"
@@ -122,6 +123,11 @@ cr4_off:
  */
 void vmx_end(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	/* VMSCAPE: the client must not run on the guest's predictions. */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
 	__this_cpu_write(vmx_current, NULL);
 	WARN_ON_ONCE(vmx_vmclear(__pa(to_vmx(vcpu)->vmcs)));
 	to_vmx(vcpu)->launched = false;

@@ -281,14 +281,14 @@ void vmx_set_pending_step(bool on)
  * An instruction that set a shadow under TF leaves a single-step trap pending,
  * and VM entry insists on that (SDM 27.3.1.5).
  */
-static void load_shadow(struct mv_vcpu *vcpu)
+static void load_shadow(struct mv_vcpu *vcpu, bool changed)
 {
 	bool shadow = vcpu->intr_shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS);
 	bool step = vcpu->rflags & X86_EFLAGS_TF;
 
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, vcpu->intr_shadow);
-	if (shadow)
-		vmx_set_pending_step(step);
+	if (shadow || changed)
+		vmx_set_pending_step(shadow && step);
 }
 
 static void load_msrs(struct mv_vcpu *vcpu)
@@ -318,7 +318,7 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 	if (dirty & MV_STATE_RFLAGS)
 		vmcs_write(GUEST_RFLAGS, vcpu->rflags);
 	if (dirty & (MV_STATE_SHADOW | MV_STATE_RFLAGS))
-		load_shadow(vcpu);
+		load_shadow(vcpu, dirty & MV_STATE_SHADOW);
 	if (dirty & MV_STATE_SEGS)
 		load_segments(vcpu);
 	if (dirty & MV_STATE_CRS)
