@@ -271,12 +271,12 @@ TEST(host_selectors)
 }
 
 /* ------------------------------------------------------------------------ */
-/* Breakpoints on both sides, at the same address                            */
+/* Breakpoints on both sides, at addresses that both have                    */
 
 #define WRITES	5
 #define VISITS	10
 
-static volatile u32 watched, guest_hits;
+static volatile u32 host_watched, guest_watched, guest_hits;
 
 static void guest_on_breakpoint(struct guest_regs *regs)
 {
@@ -293,11 +293,14 @@ static void guest_watch(void)
 	guest_handlers[DB_VECTOR] = guest_on_breakpoint;
 	for (i = 0; i < VISITS; i++) {
 		/* every other time with a breakpoint of its own */
-		write_dr0((uintptr_t)&watched);
+		write_dr0((uintptr_t)&guest_watched);
 		write_dr7(i & 1 ? DR7_FIXED | 0xd0001 : DR7_FIXED);
 		guest_hits = 0;
 		for (j = 0; j < WRITES; j++)
-			watched = j;
+			host_watched = j;
+		GUEST_ASSERT_EQ(guest_hits, 0);
+		for (j = 0; j < WRITES; j++)
+			guest_watched = j;
 		GUEST_ASSERT_EQ(guest_hits, i & 1 ? WRITES : 0);
 		guest_sync(1, 0);
 	}
@@ -309,7 +312,7 @@ TEST(host_breakpoints)
 		.size = sizeof(attr),
 		.type = PERF_TYPE_BREAKPOINT,
 		.bp_type = HW_BREAKPOINT_W,
-		.bp_addr = (uintptr_t)&watched,
+		.bp_addr = (uintptr_t)&host_watched,
 		.bp_len = HW_BREAKPOINT_LEN_4,
 		.exclude_kernel = 1,
 		.exclude_hv = 1,
@@ -324,7 +327,8 @@ TEST(host_breakpoints)
 		SKIP("perf_event_open: %s", strerror(errno));
 	for (i = 0; i < VISITS; i++) {
 		ASSERT_SYNC(vcpu, 1);
-		watched = i;
+		host_watched = i;
+		guest_watched = i;
 		written++;
 		ASSERT_EQ(read(fd, &hits, sizeof(hits)), sizeof(hits));
 		ASSERT_EQ(hits, written);
