@@ -258,7 +258,8 @@ static int run_once(struct mv_vcpu *vcpu)
 	return handle_exit(vcpu);
 }
 
-/* Ends the last exit's instruction, then runs the guest until user space is
+/*
+ * Ends the last exit's instruction, then runs the guest until user space is
  * needed again.
  */
 static int run_loop(struct mv_vcpu *vcpu)
