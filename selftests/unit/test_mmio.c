@@ -540,17 +540,6 @@ static void set_up_read(struct sample *s)
 	set_up_vcpu(s, false);
 }
 
-/* A client may reset the vCPU when its device is read. */
-static bool test_moved_rip(struct sample *s)
-{
-	set_up_read(s);
-	if (mv_handle_mmio(&vcpu) || !serve_device())
-		return false;
-	vcpu.rip = 0xfff0;
-	return vcpu.complete(&vcpu) == 1 &&
-	       same_as(s->before.gpr, 0xfff0, s->before.rflags);
-}
-
 static bool test_not_claimed(struct sample *s)
 {
 	set_up_read(s);
@@ -589,7 +578,6 @@ static bool test_half(struct sample *s, bool fetch, int ret)
 
 static void test_refusals(struct sample *s)
 {
-	ksft_test_result(test_moved_rip(s), "mmio drops what was left\n");
 	ksft_test_result(test_not_claimed(s), "mmio reports what it cannot\n");
 	ksft_test_result(test_half(s, true, 0), "mmio executes no device\n");
 	ksft_test_result(test_half(s, false, 1), "mmio retries a lost page\n");
@@ -636,7 +624,7 @@ int main(void)
 	s.at = emit_prologue();
 
 	ksft_print_header();
-	ksft_set_plan(9);
+	ksft_set_plan(8);
 	for (nr = 0; good && nr < SAMPLES;) {
 		if (!generate(&s, &rand))
 			continue;
