@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,6 +92,36 @@ TEST(many_vms)
 		ASSERT_OUT(vcpu, 0x10, 1);
 		vm_free(vcpu->vm);
 	}
+}
+
+static int back_end_users(void)
+{
+	const char *path = "/sys/module/minivmm_intel/refcnt";
+	FILE *file = fopen(path, "r");
+	int users;
+
+	if (!file)
+		SKIP("%s: %s", path, strerror(errno));
+	ASSERT_EQ(fscanf(file, "%d", &users), 1);
+	fclose(file);
+	return users;
+}
+
+/* The device's own descriptor uses the back end as well: for CREATE_VM. */
+TEST(open_device_holds_back_end)
+{
+	int before, fd;
+
+	if (!dev_is_minivmm())
+		SKIP("KVM registers its device in the back end");
+	before = back_end_users();
+	fd = dev_open();
+	ASSERT_EQ(back_end_users(), before + 1);
+	ASSERT_ERRNO(syscall(SYS_delete_module, "minivmm_intel", O_NONBLOCK),
+		     EWOULDBLOCK);
+	close(ASSERT_OK(ioctl(fd, MINIVMM_CREATE_VM, 0)));
+	close(fd);
+	EXPECT_EQ(back_end_users(), before);
 }
 
 TEST(dup)
