@@ -429,3 +429,81 @@ TEST(outs_beyond_segment_limit)
 	EXPECT_EQ(run_device(vcpu, &device), MINIVMM_EXIT_SHUTDOWN);
 	EXPECT_EQ(device.outs, 0);
 }
+
+/* ------------------------------------------------------------------------ */
+/* A client that does not finish the instruction but goes elsewhere          */
+
+#define ELSEWHERE	(BLOB_GPA + 0x100)
+
+guest_code64(elsewhere_out, "outb %al, $0x10; .org 0x100; incl %eax; hlt");
+guest_code64(elsewhere_in, "inl $0x10, %eax; .org 0x100; incl %eax; hlt");
+guest_code64(elsewhere_outs, "rep outsb; .org 0x100; incl %eax; hlt");
+guest_code64(elsewhere_ins, "rep insb; .org 0x100; incl %eax; hlt");
+guest_code64(elsewhere_read, "movl (%rsi), %eax; .org 0x100; incl %eax; hlt");
+
+/*
+ * Stop in the first instruction, with 0xff.. as its input; then set RIP, as one
+ * does who resets a CPU because of what it wrote. Nothing of that instruction
+ * may show up: no step of RIP, no register, no memory.
+ */
+static void go_elsewhere(const struct blob *blob, u64 rsi, int expected)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+	struct minivmm_regs regs;
+
+	vcpu_setup_blob64(vcpu, blob);
+	regs = vcpu_regs(vcpu);
+	regs.rdx = 0x10;
+	regs.rcx = 2;
+	regs.rsi = rsi;
+	regs.rdi = DATA_GPA;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, expected);
+	if (expected == MINIVMM_EXIT_MMIO)
+		memset(vcpu->run->mmio.data, 0xff, 4);
+	else if (vcpu->run->io.direction == MINIVMM_EXIT_IO_IN)
+		memset(vcpu_io_data(vcpu), 0xff,
+		       vcpu->run->io.size * vcpu->run->io.count);
+	regs.rip = ELSEWHERE;
+	regs.rax = 0x12345678;
+	regs.rcx = 0x99;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
+	regs = vcpu_regs(vcpu);
+	EXPECT_EQ(regs.rip, ELSEWHERE + 3);
+	EXPECT_EQ(regs.rax, 0x12345679);
+	EXPECT_EQ(regs.rcx, 0x99);
+	EXPECT_EQ(regs.rsi, rsi);
+	EXPECT_EQ(regs.rdi, DATA_GPA);
+	EXPECT_EQ(*(u16 *)vm_gpa(vcpu->vm, DATA_GPA), 0);
+	vm_free(vcpu->vm);
+}
+
+TEST(new_rip_cancels_out)
+{
+	go_elsewhere(&elsewhere_out, DATA_GPA, MINIVMM_EXIT_IO);
+}
+
+TEST(new_rip_cancels_in)
+{
+	go_elsewhere(&elsewhere_in, DATA_GPA, MINIVMM_EXIT_IO);
+}
+
+TEST(new_rip_cancels_outs)
+{
+	go_elsewhere(&elsewhere_outs, DATA_GPA, MINIVMM_EXIT_IO);
+}
+
+TEST(new_rip_cancels_ins)
+{
+	if (!dev_is_minivmm())
+		SKIP("KVM ends the old instruction, with the new registers");
+	go_elsewhere(&elsewhere_ins, DATA_GPA, MINIVMM_EXIT_IO);
+}
+
+TEST(new_rip_cancels_mmio_read)
+{
+	if (!dev_is_minivmm())
+		SKIP("KVM ends the old instruction, with the new registers");
+	go_elsewhere(&elsewhere_read, MMIO_GPA, MINIVMM_EXIT_MMIO);
+}
