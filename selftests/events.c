@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Interrupts, NMIs, exceptions: queued by the client, delivered in order. */
+#include <sys/mman.h>
+
 #include "guest.h"
 
 #define VECTOR	0x55
+
+struct table_register {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
 
 static struct vcpu *start(void *fn)
 {
@@ -286,6 +293,70 @@ TEST(nmi_and_interrupt)
 	ASSERT_DONE(vcpu);
 }
 
+static void guest_nmi_in_shadow(void)
+{
+	u64 i;
+
+	guest_handlers[NMI_VECTOR] = guest_count;
+	asm volatile("sti; nop" : : : "memory");
+	for (i = 1; i <= 2; i++) {
+		guest_sync(i, 0);
+		asm volatile("nop; nop" : : : "memory");
+		GUEST_ASSERT_EQ(hits, i);
+	}
+	asm volatile("cli" : : : "memory");
+}
+
+/* It waits for one instruction, and the guest does execute that. */
+TEST(nmi_in_shadow)
+{
+	static const u8 shadows[] = {
+		MINIVMM_X86_SHADOW_INT_STI, MINIVMM_X86_SHADOW_INT_MOV_SS,
+	};
+	struct vcpu *vcpu = start(guest_nmi_in_shadow);
+	struct minivmm_vcpu_events events;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_SYNC(vcpu, i + 1);
+		events = vcpu_events(vcpu);
+		events.interrupt.shadow = shadows[i];
+		events.flags |= MINIVMM_VCPUEVENT_VALID_SHADOW;
+		vcpu_set_events(vcpu, &events);
+		ASSERT_OK(ioctl(vcpu->fd, MINIVMM_NMI, 0));
+	}
+	ASSERT_DONE(vcpu);
+}
+
+static void guest_exception_and_nmi(void)
+{
+	guest_handlers[NMI_VECTOR] = guest_log;
+	guest_handlers[GP_VECTOR] = guest_log;
+	guest_sync(1, 0);
+	GUEST_ASSERT_EQ(hits, 2);
+	/* the NMI hits the first instruction of the exception's handler */
+	GUEST_ASSERT_EQ(order[0], NMI_VECTOR);
+	GUEST_ASSERT_EQ(order[1], GP_VECTOR);
+}
+
+/* State of a vCPU that was saved with both under way: neither gets lost. */
+TEST(exception_and_nmi_injected)
+{
+	struct vcpu *vcpu = start(guest_exception_and_nmi);
+	struct minivmm_vcpu_events events;
+
+	if (!dev_is_minivmm())
+		SKIP("KVM loses the NMI");
+	ASSERT_SYNC(vcpu, 1);
+	events = vcpu_events(vcpu);
+	events.exception.injected = 1;
+	events.exception.nr = GP_VECTOR;
+	events.exception.has_error_code = 1;
+	events.nmi.injected = 1;
+	vcpu_set_events(vcpu, &events);
+	ASSERT_DONE(vcpu);
+}
+
 /* ------------------------------------------------------------------------ */
 /* Exceptions from the client                                                */
 
@@ -544,13 +615,174 @@ TEST(delivery_to_device)
 			  MINIVMM_INTERNAL_ERROR_DELIVERY_EV);
 }
 
+/*
+ * The client may put memory there and go on, with what it likes in between: the
+ * event that was under way is delivered once, and first.
+ */
+static struct vcpu *start_on_device(void *fn)
+{
+	if (!dev_is_minivmm())
+		SKIP("KVM emulates the instruction that was interrupted");
+	return start(fn);
+}
+
+static void assert_delivery_fails(struct vcpu *vcpu)
+{
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_INTERNAL_ERROR);
+	EXPECT_EQ(vcpu->run->internal.suberror,
+		  MINIVMM_INTERNAL_ERROR_DELIVERY_EV);
+}
+
+static u8 *add_memory(struct vcpu *vcpu)
+{
+	const u64 size = 2 * PAGE_SIZE;
+	u8 *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT(memory != MAP_FAILED);
+	ASSERT_OK(vm_set_slot(vcpu->vm, 1, 0, MMIO_GPA, size, memory));
+	return memory;
+}
+
+/* Run one instruction, given with its operands, on a stack that is a device. */
+#define ON_DEVICE_STACK(insn, ...)					\
+	do {								\
+		const u64 stack_ = MMIO_GPA + 2 * PAGE_SIZE;		\
+									\
+		asm volatile("movq %%rsp, %%rbx\n"			\
+			     "movq %[stack], %%rsp\n"			\
+			     insn "\n"					\
+			     "movq %%rbx, %%rsp\n"			\
+			     : : [stack] "r"(stack_), ##__VA_ARGS__	\
+			     : "rbx", "memory");			\
+	} while (0)
+
+static void guest_int_n_and_nmi(void)
+{
+	guest_handlers[NMI_VECTOR] = guest_log;
+	guest_handlers[0x80] = guest_log;
+	ON_DEVICE_STACK("int $0x80");
+	GUEST_ASSERT_EQ(hits, 2);
+	/* the NMI hit the first instruction of the other's handler */
+	GUEST_ASSERT_EQ(order[0], NMI_VECTOR);
+	GUEST_ASSERT_EQ(order[1], 0x80);
+	asm volatile("sti; nop; nop; cli" : : : "memory");
+	GUEST_ASSERT_EQ(hits, 2);
+}
+
+TEST(int_n_before_nmi)
+{
+	struct vcpu *vcpu = start_on_device(guest_int_n_and_nmi);
+
+	assert_delivery_fails(vcpu);
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_NMI, 0));
+	add_memory(vcpu);
+	ASSERT_DONE(vcpu);
+}
+
+static void guest_int_n_and_exception(void)
+{
+	guest_handlers[GP_VECTOR] = guest_log;
+	guest_handlers[0x80] = guest_log;
+	ON_DEVICE_STACK("int $0x80");
+	GUEST_ASSERT_EQ(hits, 2);
+	GUEST_ASSERT_EQ(order[0], GP_VECTOR);
+	GUEST_ASSERT_EQ(order[1], 0x80);
+	asm volatile("sti; nop; nop; cli" : : : "memory");
+	GUEST_ASSERT_EQ(hits, 2);
+}
+
+/* An exception overtakes it; RIP is at the INT n still, which runs again. */
+TEST(exception_before_int_n)
+{
+	struct vcpu *vcpu = start_on_device(guest_int_n_and_exception);
+
+	assert_delivery_fails(vcpu);
+	inject(vcpu, GP_VECTOR, true, 0);
+	add_memory(vcpu);
+	ASSERT_DONE(vcpu);
+}
+
+static void guest_fix_page(struct guest_regs *regs)
+{
+	guest_count(regs);
+	GUEST_ASSERT_EQ(read_cr2(), DATA_GPA + 0x123);
+	*guest_pte(DATA_GPA) = DATA_GPA | PTE_P | PTE_RW | PTE_US;
+}
+
+static void guest_page_fault_on_device(void)
+{
+	guest_handlers[PF_VECTOR] = guest_fix_page;
+	*guest_pte(DATA_GPA) = 0;
+	invlpg(DATA_GPA);
+	ON_DEVICE_STACK("movb $1, 0x123(%[data])", [data] "r"(DATA_GPA));
+	GUEST_ASSERT_EQ(hits, 1);
+	GUEST_ASSERT_EQ(hit_error, PF_W);
+}
+
+/* The host faults between a guest's #PF and its delivery: CR2 is the guest's. */
+TEST(cr2_survives_host_faults)
+{
+	struct vcpu *vcpu = start_on_device(guest_page_fault_on_device);
+	u8 *memory;
+
+	assert_delivery_fails(vcpu);
+	EXPECT_EQ(vcpu_sregs(vcpu).cr2, DATA_GPA + 0x123);
+	memory = add_memory(vcpu);
+	*(volatile u8 *)memory = 1;
+	*(volatile u8 *)(memory + PAGE_SIZE) = 1;
+	ASSERT_DONE(vcpu);
+}
+
+static void guest_irq_on_device(void)
+{
+	guest_handlers[VECTOR] = guest_count;
+	ON_DEVICE_STACK("sti; hlt; incq %[data]; cli", [data] "m"(hits));
+	GUEST_ASSERT_EQ(hits, 2);
+}
+
+/* The instruction that an interrupt interrupts is no MMIO access. */
+TEST(interrupt_to_device)
+{
+	struct vcpu *vcpu = start_on_device(guest_irq_on_device);
+	u64 rip;
+
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
+	rip = vcpu_regs(vcpu).rip;
+	interrupt(vcpu, VECTOR);
+	assert_delivery_fails(vcpu);
+	EXPECT_EQ(vcpu_regs(vcpu).rip, rip);
+	EXPECT_EQ(*vm_guest_ptr(vcpu->vm, &hits), 0);
+	assert_delivery_fails(vcpu);
+	EXPECT_EQ(vcpu_regs(vcpu).rip, rip);
+	add_memory(vcpu);
+	ASSERT_DONE(vcpu);
+}
+
+static void guest_idt_on_device(void)
+{
+	const struct table_register idt = { 0xfff, MMIO_GPA };
+
+	asm volatile("lidt %0" : : "m"(idt));
+	GUEST_ASSERT_EQ(guest_try("ud2"), UD_VECTOR);
+}
+
+/* Nor can a gate be read from a device. */
+TEST(idt_on_device)
+{
+	struct vcpu *vcpu = start_on_device(guest_idt_on_device);
+	u8 *memory;
+
+	assert_delivery_fails(vcpu);
+	memory = add_memory(vcpu);
+	memcpy(memory, vm_gpa(vcpu->vm, IDT_GPA), IDT_LIMIT + 1);
+	ASSERT_DONE(vcpu);
+}
+
 /* ------------------------------------------------------------------------ */
 /* Triple fault                                                              */
 
-static const struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed)) no_idt;
+static const struct table_register no_idt;
 
 static void guest_triple_fault(void)
 {
