@@ -125,6 +125,41 @@ TEST(pending_signal)
 	EXPECT_EQ(signals, 1);
 }
 
+/*
+ * Blocked outside, open inside RUN, and it arrives while the guest runs. What
+ * the thread blocks neither kills it nor is it dropped: sigwait() shall find it.
+ */
+static void signal_waits_after_run(void)
+{
+	struct vcpu *vcpu = start(&spinning);
+	sigset_t set, pending;
+	struct {
+		struct minivmm_signal_mask mask;
+		u64 set;
+	} __attribute__((packed)) arg = { .mask.len = 8 };
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_SIGNAL_MASK, &arg));
+	alarm_in(20000);
+	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
+	ASSERT_OK(sigpending(&pending));
+	EXPECT_EQ(sigismember(&pending, SIGALRM), 1);
+}
+
+TEST(blocked_signal_does_not_kill)
+{
+	catch(SIGALRM, SIG_DFL);
+	signal_waits_after_run();
+}
+
+TEST(blocked_signal_is_not_ignored)
+{
+	catch(SIGALRM, SIG_IGN);
+	signal_waits_after_run();
+}
+
 /* The other way round: open outside, blocked inside RUN */
 TEST(signal_blocked_in_run)
 {
