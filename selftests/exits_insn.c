@@ -224,6 +224,36 @@ TEST(rdtscp)
 	run_guest(guest_rdtscp);
 }
 
+static void guest_hidden(void)
+{
+	GUEST_ASSERT_EQ(guest_try("rdtscp", "a"(0), "c"(0), "d"(0)), UD_VECTOR);
+	GUEST_ASSERT_EQ(guest_try("rdpid %%rax", "a"(0)), UD_VECTOR);
+	GUEST_ASSERT_EQ(guest_try("invpcid (%%rdi), %%rax", "a"(2UL),
+				  "D"(DATA_GPA)), UD_VECTOR);
+}
+
+/*
+ * Instructions that the guest's CPUID denies do not exist, though the CPU has
+ * them: RDTSCP and RDPID would show the host's TSC_AUX.
+ */
+TEST(hidden_by_cpuid)
+{
+	struct vcpu *vcpu = vcpu_create_bare(vm_create(), 0);
+	struct minivmm_cpuid2 *cpuid = supported_cpuid();
+	struct minivmm_cpuid_entry2 *entry;
+
+	if (!cpu_has(0x80000001, 0, EDX, 27) && !cpu_has(7, 0, EBX, 10))
+		SKIP("the CPU has neither RDTSCP nor INVPCID");
+	entry = cpuid_entry(cpuid, 0x80000001, 0);
+	entry->edx &= ~(1U << 27);
+	entry = cpuid_entry(cpuid, 7, 0);
+	entry->ebx &= ~(1U << 10);
+	entry->ecx &= ~(1U << 22);
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_CPUID2, cpuid));
+	vcpu_setup_long(vcpu, guest_hidden, 0);
+	ASSERT_DONE(vcpu);
+}
+
 static u64 user_rdtsc(u64 unused)
 {
 	struct guest_gprs gprs = { };
@@ -392,6 +422,11 @@ static void guest_cr0(void)
 	GUEST_ASSERT_EQ(TRY_CR(0, cr0 | 1UL << 32), GP_VECTOR);
 	GUEST_ASSERT_EQ(TRY_CR(0, cr0 & ~CR0_PG), GP_VECTOR);
 	GUEST_ASSERT_EQ(read_cr0(), cr0);
+	/* reserved bits of the lower half are ignored: SDM volume 3, 2.5 */
+	GUEST_ASSERT_EQ(TRY_CR(0, cr0 | 0x1ffaffc0), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(read_cr0(), cr0);
+	GUEST_ASSERT_EQ(TRY_CR(0, cr0 | CR0_CD | 0x1ffaffc0), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(read_cr0(), cr0 | CR0_CD);
 	write_cr0(cr0 | CR0_CD | CR0_NW);
 	GUEST_ASSERT_EQ(read_cr0(), cr0 | CR0_CD | CR0_NW);
 	/* NE off is the guest's right, though VMX wants it on */
@@ -594,6 +629,55 @@ static void guest_breakpoints(void)
 TEST(breakpoints)
 {
 	run_guest(guest_breakpoints);
+}
+
+/* SS from memory that DR1 watches for reads and writes, and what follows */
+#define WATCHED_SS(selector, insn)					\
+	({								\
+		u64 address_ = (u64)(selector), after_, zero_ = 0, leaf_ = 0; \
+									\
+		db_count = 0;						\
+		asm volatile("mov %0, %%db1" : : "r"(address_));	\
+		asm volatile("mov %0, %%db7"				\
+			     : : "r"(DR7_FIXED | 1 << 2 | 0x7UL << 20)); \
+		asm volatile("leaq 1f(%%rip), %[after]\n"		\
+			     "movw (%[address]), %%ss\n"		\
+			     insn "\n"					\
+			     "1: nop\n"					\
+			     : [after] "=&S"(after_), "+a"(zero_),	\
+			       "+c"(leaf_)				\
+			     : [address] "D"(address_)			\
+			     : "rbx", "rdx", "memory");			\
+		after_;							\
+	})
+
+/* The #DB of a MOV SS waits for the next instruction: SDM volume 3, 6.8.3. */
+static void guest_breakpoint_behind_mov_ss(void)
+{
+	volatile u16 *selector = (u16 *)DATA_GPA;
+
+	guest_handlers[DB_VECTOR] = guest_on_db;
+	*selector = SEL_DATA;
+	GUEST_ASSERT_EQ(WATCHED_SS(selector, "nop"), db_rip);
+	GUEST_ASSERT_EQ(db_count, 1);
+	GUEST_ASSERT_EQ(db_dr6 & 0xf, 2);
+	/* emulated where the guest exits */
+	GUEST_ASSERT_EQ(WATCHED_SS(selector, "cpuid"), db_rip);
+	GUEST_ASSERT_EQ(db_count, 1);
+	GUEST_ASSERT_EQ(db_dr6 & 0xf, 2);
+	/* emulated by the client */
+	GUEST_ASSERT_EQ(WATCHED_SS(selector, "outb %%al, $0x10"), db_rip);
+	GUEST_ASSERT_EQ(db_count, 1);
+	GUEST_ASSERT_EQ(db_dr6 & 0xf, 2);
+}
+
+TEST(breakpoint_behind_mov_ss)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+
+	vcpu_setup_long(vcpu, guest_breakpoint_behind_mov_ss, 0);
+	ASSERT_OUT(vcpu, 0x10, 0);
+	ASSERT_DONE(vcpu);
 }
 
 /* ------------------------------------------------------------------------ */

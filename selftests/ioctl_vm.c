@@ -192,6 +192,9 @@ TEST(tss_address)
 	struct vm *vm = vm_create_bare();
 
 	EXPECT_OK(ioctl(vm->fd, MINIVMM_SET_TSS_ADDR, 0xfffbd000));
+	/* three pages must fit below 4 GiB */
+	EXPECT_OK(ioctl(vm->fd, MINIVMM_SET_TSS_ADDR, 0xffffd000));
+	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_TSS_ADDR, 0xffffd001), EINVAL);
 	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_TSS_ADDR, 0xffffffff), EINVAL);
 	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_TSS_ADDR, 1ULL << 40), EINVAL);
 }
