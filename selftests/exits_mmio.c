@@ -441,6 +441,37 @@ TEST(unclaimed_instruction)
 	EXPECT_EQ(vcpu_regs(vcpu).rip, BLOB_GPA + 5);
 }
 
+static void guest_unclaimed(void)
+{
+	GUEST_ASSERT_EQ(guest_try("fldt (%%rdi)", "D"(MMIO_GPA)), UD_VECTOR);
+}
+
+/* The guest's kernel: the client decides; if that goes on, so does the guest. */
+TEST(unclaimed_instruction_then_ud)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+
+	vcpu_setup_long(vcpu, guest_unclaimed, 0);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_INTERNAL_ERROR);
+	ASSERT_DONE(vcpu);
+}
+
+static u64 user_unclaimed(u64 address)
+{
+	return guest_try("fldt (%%rdi)", "D"(address));
+}
+
+static void guest_unclaimed_in_ring3(void)
+{
+	GUEST_ASSERT_EQ(guest_call_user(user_unclaimed, MMIO_GPA), UD_VECTOR);
+}
+
+/* A process of the guest cannot stop it. */
+TEST(unclaimed_instruction_in_ring3)
+{
+	run_guest(guest_unclaimed_in_ring3);
+}
+
 guest_code64(fetch,
 	     "movl $0xd0000000, %eax\n"
 	     "jmp *%rax\n"
