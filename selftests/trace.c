@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #define INSTANCE	TRACING "/instances/minivmm-selftest"
 
 static char text[256 * 1024];
+static bool user_stacks;	/* with each event */
 
 static void write_file(const char *path, const char *value)
 {
@@ -49,6 +51,8 @@ static void trace(void (*run)(void))
 		SKIP("no " TRACING "/events/minivmm: is tracefs mounted?");
 	rmdir(INSTANCE);
 	ASSERT_OK(mkdir(INSTANCE, 0700));
+	if (user_stacks)
+		write_file(INSTANCE "/options/userstacktrace", "1");
 	write_file(INSTANCE "/events/minivmm/enable", "1");
 	pid = fork();
 	if (!pid) {
@@ -412,4 +416,66 @@ TEST(inj_exception)
 {
 	trace(run_exception);
 	EXPECT(strstr(fired("minivmm_inj_exception", 0), "vector 3"));
+}
+
+/* ------------------------------------------------------------------------ */
+/* Who traces may make the host fault where it has the guest's CR2           */
+
+static volatile u64 faults, fault_address;
+
+static void guest_on_page_fault(struct guest_regs *regs)
+{
+	(void)regs;
+	faults++;
+	fault_address = read_cr2();
+	*guest_pte(DATA_GPA) = DATA_GPA | PTE_P | PTE_RW | PTE_US;
+}
+
+/* An EPT violation, of a stack never used before, cuts the delivery short. */
+static void guest_faults_on_cold_stack(void)
+{
+	guest_handlers[PF_VECTOR] = guest_on_page_fault;
+	*guest_pte(DATA_GPA) = 0;
+	invlpg(DATA_GPA);
+	asm volatile("movq %%rsp, %%rbx\n"
+		     "movq %0, %%rsp\n"
+		     "movb $1, 0x123(%1)\n"
+		     "movq %%rbx, %%rsp\n"
+		     : : "r"(STACK_GPA + 12 * STACK_SIZE), "r"(DATA_GPA)
+		     : "rbx", "memory");
+	GUEST_ASSERT_EQ(faults, 1);
+	GUEST_ASSERT_EQ(fault_address, DATA_GPA + 0x123);
+}
+
+/* RUN with a frame pointer that whoever walks the stack faults on */
+static int run_without_frame(struct vcpu *vcpu)
+{
+	long ret;
+
+	asm volatile("pushq %%rbp\n"
+		     "movl $0x1000, %%ebp\n"
+		     "syscall\n"
+		     "popq %%rbp\n"
+		     : "=a"(ret)
+		     : "a"((long)SYS_ioctl), "D"((long)vcpu->fd),
+		       "S"((long)MINIVMM_RUN), "d"(0L)
+		     : "rcx", "r11", "memory");
+	return ret ? ret : vcpu->run->exit_reason;
+}
+
+static void run_faults_on_cold_stack(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+	int reason;
+
+	vcpu_setup_long(vcpu, guest_faults_on_cold_stack, 0);
+	reason = run_without_frame(vcpu);
+	ASSERT_EQ(vcpu_guest_call(vcpu, reason, NULL), GUEST_DONE);
+}
+
+TEST(cr2_survives_stack_walks)
+{
+	user_stacks = true;
+	trace(run_faults_on_cold_stack);
+	EXPECT(strstr(text, "<user stack trace>"));
 }
