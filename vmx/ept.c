@@ -10,6 +10,7 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include "hw.h"
 #include "vmx.h"
 
@@ -82,7 +83,7 @@ static void detach_table(u64 *table, int level, struct list_head *tables)
 	list_add(&virt_to_page(table)->lru, tables);
 }
 
-/* @level: of @table; its first entry maps frame @base */
+/* @level: of @table; its first entry maps frame @base. Empty tables go, too. */
 static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end,
 		      struct list_head *tables)
 {
@@ -98,9 +99,13 @@ static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end,
 		if (!entry)
 			continue;
 		if (level && (from < start || from + span > end)) {
-			zapped |= zap_table(ept_table(entry), level - 1, from,
-					    start, end, tables);
-			continue;
+			if (!zap_table(ept_table(entry), level - 1, from, start,
+				       end, tables))
+				continue;
+			zapped = true;
+			/* A small slot that moves must not leave a trail. */
+			if (memchr_inv(ept_table(entry), 0, PAGE_SIZE))
+				continue;
 		}
 		WRITE_ONCE(table[i], 0);
 		zapped = true;
