@@ -400,6 +400,50 @@ TEST(single_step)
 	run_device_guest(guest_single_step);
 }
 
+/* The trap of a MOV SS waits, and is one with that of the next instruction. */
+#define GUEST_STEP_MOV_SS(insn)						\
+	do {								\
+		u64 after_;						\
+									\
+		traps = 0;						\
+		asm volatile("lea 1f(%%rip), %0\n"			\
+			     "movl $0x1234, %%edx\n"			\
+			     "movl $0xd0000000, %%esi\n"		\
+			     "xorl %%eax, %%eax\n"			\
+			     "movl $0xc0000082, %%ecx\n"		\
+			     "movl %%ss, %%ebx\n"			\
+			     "pushfq\n"					\
+			     "orl $0x100, (%%rsp)\n"			\
+			     "popfq\n"					\
+			     "movl %%ebx, %%ss\n"			\
+			     insn "\n"					\
+			     "1: pushfq\n"				\
+			     "andl $~0x100, (%%rsp)\n"			\
+			     "popfq\n"					\
+			     : "=&r"(after_)				\
+			     : : "rax", "rbx", "rcx", "rdx", "rsi",	\
+			       "memory", "cc");				\
+		/* the instruction, PUSHF, AND, POPF */			\
+		GUEST_ASSERT_EQ(trap_rip[0], after_);			\
+		GUEST_ASSERT_EQ(traps, 4);				\
+	} while (0)
+
+static void guest_single_step_mov_ss(void)
+{
+	guest_handlers[DB_VECTOR] = guest_on_db;
+	GUEST_STEP_MOV_SS("nop");
+	GUEST_STEP_MOV_SS("cpuid");
+	GUEST_STEP_MOV_SS("rdmsr");
+	GUEST_STEP_MOV_SS("outb %%al, %%dx");
+	GUEST_STEP_MOV_SS("inl %%dx, %%eax");
+	GUEST_STEP_MOV_SS("movl (%%rsi), %%eax");
+}
+
+TEST(single_step_mov_ss)
+{
+	run_device_guest(guest_single_step_mov_ss);
+}
+
 /* Each iteration of a repeated string is an instruction of its own. */
 static void guest_step_string(u64 minivmm)
 {
