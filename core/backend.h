@@ -372,8 +372,8 @@ struct mv_caps {
  *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
  *	there before, if anything, was the same frame.
  * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
- *	anything was mapped, and the caller must flush. Tables that lie wholly
- *	inside are put on @tables, to be freed after the flush.
+ *	anything was mapped, and the caller must flush. Tables that become
+ *	empty are put on @tables, to be freed after the flush.
  */
 struct mv_ops {
 	struct module *owner;
