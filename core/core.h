@@ -121,6 +121,7 @@ bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
  * May sleep. A range may cross pages but never a slot's end.
  */
 int mv_read_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data, unsigned int len);
+int mv_read_gpa_16(struct mv_vcpu *vcpu, u64 gpa, u64 data[2]);
 int mv_write_gpa(struct mv_vcpu *vcpu, u64 gpa, const void *data,
 		 unsigned int len);
 unsigned long mv_gpa_to_hva(struct mv_vcpu *vcpu, u64 gpa, bool write);

@@ -419,6 +419,21 @@ static int try_walk(struct mv_vcpu *vcpu, struct walk *w)
 /* How often the guest can win the race for its tables before it gets a fault */
 #define MAX_TRIES	64
 
+static int walk_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+		       struct mv_fault *fault)
+{
+	struct walk w = { .gva = gva, .access = access };
+	int err = -EAGAIN;
+	int i;
+
+	for (i = 0; i < MAX_TRIES && err == -EAGAIN; i++)
+		err = try_walk(vcpu, &w);
+	if (err)
+		return page_fault(vcpu, &w, fault);
+	*gpa = mapped_gpa(&w);
+	return 0;
+}
+
 /**
  * mv_gva_to_gpa() - translate a linear address as the CPU would for an access
  * @vcpu: the vCPU; what is needed of its state is fetched
@@ -435,10 +450,6 @@ static int try_walk(struct mv_vcpu *vcpu, struct walk *w)
 int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		  struct mv_fault *fault)
 {
-	struct walk w = { .access = access };
-	int err = -EAGAIN;
-	int i;
-
 	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
 	if (vcpu->efer & EFER_LMA) {
 		if (!canonical(gva))
@@ -446,17 +457,9 @@ int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 	} else {
 		gva = (u32)gva;
 	}
-	if (!(vcpu->cr0 & X86_CR0_PG)) {
-		*gpa = gva;
-		return 0;
-	}
-
-	w.gva = gva;
-	for (i = 0; i < MAX_TRIES && err == -EAGAIN; i++)
-		err = try_walk(vcpu, &w);
-	if (err)
-		return page_fault(vcpu, &w, fault);
-	*gpa = mapped_gpa(&w);
+	if (vcpu->cr0 & X86_CR0_PG)
+		return walk_to_gpa(vcpu, gva, access, gpa, fault);
+	*gpa = gva;
 	return 0;
 }
 
@@ -694,6 +697,22 @@ static unsigned int code_range(const struct mv_vcpu *vcpu, unsigned int max,
 	return min_t(u64, max, (u64)cs->limit - eip + 1);
 }
 
+/* The usual case: all the bytes there can be, in one page, and one to spare */
+static int fetch_at_once(struct mv_vcpu *vcpu, u64 gva, u8 *buf, u32 access,
+			 struct mv_fault *fault)
+{
+	u64 gpa, bytes[2];
+	int err = mv_gva_to_gpa(vcpu, gva, access, &gpa, fault);
+
+	if (err)
+		return err;
+	err = no_ram(mv_read_gpa_16(vcpu, gpa, bytes));
+	if (err)
+		return err;
+	memcpy(buf, bytes, MV_MAX_INSN);
+	return MV_MAX_INSN;
+}
+
 /**
  * mv_fetch_insn() - the bytes of the instruction at RIP
  * @vcpu: the vCPU
@@ -720,6 +739,9 @@ int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
 	len = code_range(vcpu, max, &gva);
 	if (!len)
 		return simple_fault(vcpu, X86_TRAP_GP, fault);
+
+	if (len == MV_MAX_INSN && left_in_page(gva, 16) == 16)
+		return fetch_at_once(vcpu, gva, buf, access, fault);
 
 	first = left_in_page(gva, len);
 	err = mv_read_gva(vcpu, gva, buf, first, access, fault);

@@ -37,6 +37,7 @@
  * @data: the same as bytes
  * @gpa: where its parts are; the second one is at the start of a page
  * @len: their sizes in bytes, 0 if there is none
+ * @device: the CPU has found no memory at gpa[0] for the access that faulted
  * @reads: the instruction reads it
  * @writes: the instruction writes it
  */
@@ -47,6 +48,7 @@ struct operand {
 	};
 	u64 gpa[2];
 	u8 len[2];
+	bool device;
 	bool reads;
 	bool writes;
 };
@@ -172,6 +174,7 @@ static int translate(struct mv_vcpu *vcpu, struct operand *op,
 	op->len[1] = insn->mem_size - op->len[0];
 	if (translated_by_cpu(vcpu, op, gva)) {
 		op->gpa[0] = vcpu->exit.fault.gpa;
+		op->device = true;
 		return 0;
 	}
 	ret = mv_gva_to_gpa(vcpu, gva, access, &op->gpa[0], fault);
@@ -393,11 +396,37 @@ static u8 *part_data(struct operand *op, unsigned int part)
 	return part & 1 ? &op->data[op->len[0]] : op->data;
 }
 
+/*
+ * Both return -ENXIO for a device. What the CPU found need not be looked up
+ * again; but where it could not write it may well be able to read: a read-only
+ * slot.
+ */
+static int read_part(struct mv_vcpu *vcpu, struct operand *op,
+		     unsigned int part)
+{
+	if (op->device && !vcpu->exit.fault.write)
+		return -ENXIO;
+	return mv_read_gpa(vcpu, op->gpa[part & 1], part_data(op, part),
+			   op->len[part & 1]);
+}
+
+static int write_part(struct mv_vcpu *vcpu, struct operand *op,
+		      unsigned int part)
+{
+	if (op->device)
+		return -ENXIO;
+	return mv_write_gpa(vcpu, op->gpa[part & 1], part_data(op, part),
+			    op->len[part & 1]);
+}
+
 static void trace_part(struct operand *op, unsigned int part, u32 type)
 {
 	unsigned int i = part & 1;
-	u64 value = op->value >> (i ? 8 * op->len[0] : 0);
+	u64 value;
 
+	if (!trace_minivmm_mmio_enabled())
+		return;
+	value = op->value >> (i ? 8 * op->len[0] : 0);
 	trace_minivmm_mmio(type, op->len[i], op->gpa[i],
 			   mv_truncate(value, op->len[i]));
 }
@@ -448,8 +477,7 @@ static int write_ram(struct mv_vcpu *vcpu)
 
 		if (!op->writes || !op->len[part & 1])
 			continue;
-		ret = mv_write_gpa(vcpu, op->gpa[part & 1],
-				   part_data(op, part), op->len[part & 1]);
+		ret = write_part(vcpu, op, part);
 		if (ret == -ENXIO)
 			m->to_device |= BIT(part);
 		else if (ret)
@@ -485,8 +513,7 @@ static int read_operands(struct mv_vcpu *vcpu)
 
 		if (!op->reads || !op->len[i])
 			continue;
-		ret = mv_read_gpa(vcpu, op->gpa[i], part_data(op, m->part),
-				  op->len[i]);
+		ret = read_part(vcpu, op, m->part);
 		if (ret == -ENXIO)
 			return ask_user(vcpu, false, finish_read);
 		if (ret)

@@ -383,7 +383,8 @@ static void set_up_vcpu(const struct sample *s, bool cpu_translated)
 	vcpu.valid = MV_STATE_LAZY;
 	vcpu.dirty = 0;
 	vcpu.complete = NULL;
-	vcpu.exit.fault.operand = cpu_translated;
+	/* The CPU comes to us only where it has found no memory. */
+	vcpu.exit.fault.operand = cpu_translated && is_device(address_of(s));
 	vcpu.exit.fault.gpa = address_of(s);
 	vcpu.exit.fault.write = s->insn.writes;
 	faulted = false;

@@ -35,7 +35,8 @@
 /* A tracepoint that is never on. */
 #define TP_PROTO(...)		__VA_ARGS__
 #define TRACE_EVENT(name, proto, args, ...)		\
-	static inline void trace_##name(proto) {}
+	static inline void trace_##name(proto) {}	\
+	static inline _Bool trace_##name##_enabled(void) { return 1; }
 
 #define raw_spinlock_t		int
 #define atomic64_t		s64
