@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@
 #define TP_PROTO(...)		__VA_ARGS__
 #define TRACE_EVENT(name, proto, args, ...)		\
 	static inline void trace_##name(proto) {}	\
-	static inline _Bool trace_##name##_enabled(void) { return 1; }
+	static inline bool trace_##name##_enabled(void) { return 1; }
 
 #define raw_spinlock_t		int
 #define atomic64_t		s64
