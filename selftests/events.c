@@ -86,6 +86,24 @@ TEST(interrupt_window)
 	ASSERT_DONE(vcpu);
 }
 
+/* An interrupt that waits goes in before the window counts as open. */
+TEST(interrupt_before_window)
+{
+	struct vcpu *vcpu;
+
+	if (!dev_is_minivmm())
+		SKIP("KVM injects with IF = 0, which the CPU refuses");
+	vcpu = start(guest_window);
+	ASSERT_SYNC(vcpu, 1);
+	interrupt(vcpu, VECTOR);
+	vcpu->run->request_interrupt_window = 1;
+	ASSERT_SYNC(vcpu, 2);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+	EXPECT_EQ(vcpu->run->ready_for_interrupt_injection, 1);
+	vcpu->run->request_interrupt_window = 0;
+	ASSERT_DONE(vcpu);
+}
+
 static void guest_open_window(void)
 {
 	asm volatile("sti" : : : "memory");

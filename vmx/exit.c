@@ -186,7 +186,10 @@ static bool handle_interrupt_window(struct mv_vcpu *vcpu,
 {
 	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING, false);
 	vcpu->check_events = true;
-	return vcpu->want_window ? leave(vcpu, MV_EXIT_WINDOW) : true;
+	/* What the client has queued already goes in before it gives the next. */
+	if (vcpu->want_window && !vcpu->ev.interrupt.queued)
+		return leave(vcpu, MV_EXIT_WINDOW);
+	return true;
 }
 
 static bool handle_nmi_window(struct mv_vcpu *vcpu, struct vmx_host *host)
