@@ -19,7 +19,6 @@
 #define MV_MAX_SLOTS		509
 #define MV_MAX_CPUID		256
 #define MV_MAX_MSRS		256	/* entries in one GET/SET_MSRS */
-#define MV_MAX_INSN		15
 #define MV_VCPU_MMAP_SIZE	(2 * PAGE_SIZE)
 
 /* ---- main.c ------------------------------------------------------------- */

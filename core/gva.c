@@ -18,6 +18,7 @@
 #include <asm/trapnr.h>
 
 #include "core.h"
+#include "decode.h"
 
 #define PTE_P		BIT_ULL(0)
 #define PTE_W		BIT_ULL(1)
@@ -709,8 +710,8 @@ static int fetch_at_once(struct mv_vcpu *vcpu, u64 gva, u8 *buf, u32 access,
 	err = no_ram(mv_read_gpa_16(vcpu, gpa, bytes));
 	if (err)
 		return err;
-	memcpy(buf, bytes, MV_MAX_INSN);
-	return MV_MAX_INSN;
+	memcpy(buf, bytes, MV_INSN_MAX);
+	return MV_INSN_MAX;
 }
 
 /**
@@ -740,7 +741,7 @@ int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
 	if (!len)
 		return simple_fault(vcpu, X86_TRAP_GP, fault);
 
-	if (len == MV_MAX_INSN && left_in_page(gva, 16) == 16)
+	if (len == MV_INSN_MAX && left_in_page(gva, 16) == 16)
 		return fetch_at_once(vcpu, gva, buf, access, fault);
 
 	first = left_in_page(gva, len);

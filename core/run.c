@@ -15,6 +15,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 #include "core.h"
+#include "decode.h"
 #include "hostwork.h"
 
 /*
@@ -58,7 +59,7 @@ void mv_skip_insn(struct mv_vcpu *vcpu)
  * mv_emulation_failure() - an instruction we do not know
  * @vcpu: the vCPU
  * @insn: its bytes, or NULL
- * @len: how many, at most MV_MAX_INSN
+ * @len: how many, at most MV_INSN_MAX
  *
  * A process in the guest must not be able to stop it, so it just gets #UD. If
  * it is the guest's kernel the client decides; should that go on, #UD it is.
@@ -79,7 +80,7 @@ int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
 		run->emulation_failure.flags =
 			MINIVMM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
 		run->emulation_failure.insn_size = len;
-		memset(run->emulation_failure.insn_bytes, 0x90, MV_MAX_INSN);
+		memset(run->emulation_failure.insn_bytes, 0x90, MV_INSN_MAX);
 		memcpy(run->emulation_failure.insn_bytes, insn, len);
 	}
 	return 0;
@@ -88,7 +89,7 @@ int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
 /* For an instruction that the back end could not name: show the client all. */
 static int unknown_instruction(struct mv_vcpu *vcpu)
 {
-	u8 insn[MV_MAX_INSN];
+	u8 insn[MV_INSN_MAX];
 	struct mv_fault fault;
 	int len = mv_fetch_insn(vcpu, insn, sizeof(insn), &fault);
 

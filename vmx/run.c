@@ -152,8 +152,8 @@ void vmx_fetch(struct mv_vcpu *vcpu, u32 groups)
 	}
 	local_irq_restore(flags);
 	if (err) {
-		pr_err_ratelimited("minivmm: cannot read guest state (%d): another hypervisor owns VMX; VM killed\n",
-				   err);
+		pr_err_ratelimited("minivmm: cannot read guest state (%d): another hypervisor owns VMX; VM of %s[%d] killed\n",
+				   err, current->comm, current->pid);
 		vcpu->vm->dead = true;
 	}
 }
