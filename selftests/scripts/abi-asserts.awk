@@ -108,9 +108,9 @@ depth > 1 && /^[ \t]*\}( [a-z_0-9]+)?;$/ {
 	next
 }
 
-depth > 0 && /^[ \t]*(struct [a-z0-9_]+|__u(8|16|32|64)|char)[ \t]+[a-z0-9_]+[^;{}]*;$/ {
+depth > 0 && /^[ \t]*(struct [a-z0-9_]+|__[us](8|16|32|64)|char)[ \t]+[a-z0-9_]+[^;{}]*;$/ {
 	line = $0
-	sub(/^[ \t]*(struct[ \t]+[a-z0-9_]+|__u[0-9]+|char)[ \t]+/, "", line)
+	sub(/^[ \t]*(struct[ \t]+[a-z0-9_]+|__[us][0-9]+|char)[ \t]+/, "", line)
 	sub(/;.*$/, "", line)
 	n = split(line, names, /,[ \t]*/)
 	for (i = 1; i <= n; i++) {

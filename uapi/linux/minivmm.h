@@ -226,11 +226,201 @@ struct minivmm_vcpu_events {
 	__u64 exception_payload;
 };
 
+/* The local APIC's registers at their offsets in xAPIC's page, one each 16 bytes */
+#define MINIVMM_APIC_REG_SIZE	0x400
+
+struct minivmm_lapic_state {
+	char regs[MINIVMM_APIC_REG_SIZE];
+};
+
 /* MINIVMM_SET_SIGNAL_MASK: the mask that holds while MINIVMM_RUN runs. */
 struct minivmm_signal_mask {
 	__u32 len;		/* bytes in sigset: 8 */
 	__u8  sigset[];
 };
+
+/* ------------------------------------------------------------------------ */
+/* Interrupt controllers and timers in the kernel                            */
+
+struct minivmm_pic_state {
+	__u8 last_irr;		/* levels of the input pins */
+	__u8 irr;
+	__u8 imr;
+	__u8 isr;
+	__u8 priority_add;	/* the input with the highest priority */
+	__u8 irq_base;
+	__u8 read_reg_select;
+	__u8 poll;
+	__u8 special_mask;
+	__u8 init_state;
+	__u8 auto_eoi;
+	__u8 rotate_on_auto_eoi;
+	__u8 special_fully_nested_mode;
+	__u8 init4;		/* ICW4 follows */
+	__u8 elcr;
+	__u8 elcr_mask;
+};
+
+#define MINIVMM_IOAPIC_NUM_PINS	24
+
+struct minivmm_ioapic_state {
+	__u64 base_address;
+	__u32 ioregsel;
+	__u32 id;
+	__u32 irr;		/* levels of the input pins */
+	__u32 pad;
+	__u64 redirtbl[MINIVMM_IOAPIC_NUM_PINS];
+};
+
+/* MINIVMM_GET_IRQCHIP, MINIVMM_SET_IRQCHIP */
+#define MINIVMM_IRQCHIP_PIC_MASTER	0
+#define MINIVMM_IRQCHIP_PIC_SLAVE	1
+#define MINIVMM_IRQCHIP_IOAPIC		2
+
+struct minivmm_irqchip {
+	__u32 chip_id;
+	__u32 pad;
+	union {
+		char dummy[512];
+		struct minivmm_pic_state pic;
+		struct minivmm_ioapic_state ioapic;
+	} chip;
+};
+
+#define MINIVMM_PIT_SPEAKER_DUMMY	1	/* port 0x61 is the kernel's too */
+
+/* MINIVMM_CREATE_PIT2 */
+struct minivmm_pit_config {
+	__u32 flags;
+	__u32 pad[15];
+};
+
+struct minivmm_pit_channel_state {
+	__u32 count;		/* 1 to 65536 */
+	__u16 latched_count;
+	__u8 count_latched;
+	__u8 status_latched;
+	__u8 status;
+	__u8 read_state;	/* 1 low, 2 high, 3 low of two, 4 high of two */
+	__u8 write_state;
+	__u8 write_latch;
+	__u8 rw_mode;
+	__u8 mode;
+	__u8 bcd;
+	__u8 gate;
+	__s64 count_load_time;	/* ns, CLOCK_MONOTONIC */
+};
+
+struct minivmm_pit_state2 {
+	struct minivmm_pit_channel_state channels[3];
+	__u32 flags;
+	__u32 reserved[9];
+};
+
+/* MINIVMM_IRQ_LINE, MINIVMM_IRQ_LINE_STATUS */
+struct minivmm_irq_level {
+	union {
+		__u32 irq;	/* in: GSI */
+		__s32 status;	/* out: < 0 ignored, 0 coalesced, else delivered */
+	};
+	__u32 level;
+};
+
+/* MINIVMM_SET_GSI_ROUTING: what a GSI is connected to */
+#define MINIVMM_IRQ_ROUTING_IRQCHIP	1
+#define MINIVMM_IRQ_ROUTING_MSI		2
+
+struct minivmm_irq_routing_irqchip {
+	__u32 irqchip;		/* which chip, as above */
+	__u32 pin;
+};
+
+struct minivmm_irq_routing_msi {
+	__u32 address_lo;
+	__u32 address_hi;
+	__u32 data;
+	__u32 pad;
+};
+
+struct minivmm_irq_routing_entry {
+	__u32 gsi;
+	__u32 type;
+	__u32 flags;
+	__u32 pad;
+	union {
+		struct minivmm_irq_routing_irqchip irqchip;
+		struct minivmm_irq_routing_msi msi;
+		__u64 pad[4];
+	} u;
+};
+
+struct minivmm_irq_routing {
+	__u32 nr;
+	__u32 flags;
+	struct minivmm_irq_routing_entry entries[];
+};
+
+/* MINIVMM_SIGNAL_MSI */
+struct minivmm_msi {
+	__u32 address_lo;
+	__u32 address_hi;
+	__u32 data;
+	__u32 flags;
+	__u32 devid;
+	__u8  pad[12];
+};
+
+/* MINIVMM_IRQFD: an eventfd that raises a GSI */
+#define MINIVMM_IRQFD_FLAG_DEASSIGN	(1 << 0)
+#define MINIVMM_IRQFD_FLAG_RESAMPLE	(1 << 1)
+
+struct minivmm_irqfd {
+	__u32 fd;
+	__u32 gsi;
+	__u32 flags;
+	__u32 resamplefd;	/* signalled at EOI, when the line has been lowered */
+	__u8  pad[16];
+};
+
+/* MINIVMM_IOEVENTFD: a guest's write that signals an eventfd */
+#define MINIVMM_IOEVENTFD_FLAG_DATAMATCH	(1 << 0)
+#define MINIVMM_IOEVENTFD_FLAG_PIO		(1 << 1)
+#define MINIVMM_IOEVENTFD_FLAG_DEASSIGN		(1 << 2)
+
+struct minivmm_ioeventfd {
+	__u64 datamatch;
+	__u64 addr;
+	__u32 len;		/* 1, 2, 4 or 8; 0: any, without datamatch */
+	__s32 fd;
+	__u32 flags;
+	__u8  pad[36];
+};
+
+/* MINIVMM_GET_CLOCK, MINIVMM_SET_CLOCK: the paravirtual clock */
+#define MINIVMM_CLOCK_TSC_STABLE	2
+#define MINIVMM_CLOCK_REALTIME		(1 << 2)
+#define MINIVMM_CLOCK_HOST_TSC		(1 << 3)
+
+struct minivmm_clock_data {
+	__u64 clock;		/* ns */
+	__u32 flags;
+	__u32 pad0;
+	__u64 realtime;		/* ns */
+	__u64 host_tsc;
+	__u32 pad[4];
+};
+
+/* MINIVMM_ENABLE_CAP on a VM */
+struct minivmm_enable_cap {
+	__u32 cap;
+	__u32 flags;
+	__u64 args[4];
+	__u8  pad[64];
+};
+
+/* args[0] for MINIVMM_CAP_X2APIC_API */
+#define MINIVMM_X2APIC_API_USE_32BIT_IDS		(1ULL << 0)
+#define MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK	(1ULL << 1)
 
 /* ------------------------------------------------------------------------ */
 /* The run page: mmap offset 0 of a vCPU file descriptor                     */
@@ -245,6 +435,7 @@ struct minivmm_signal_mask {
 #define MINIVMM_EXIT_INTR		10
 #define MINIVMM_EXIT_SET_TPR		11
 #define MINIVMM_EXIT_INTERNAL_ERROR	17
+#define MINIVMM_EXIT_IOAPIC_EOI		26
 
 #define MINIVMM_EXIT_IO_IN	0
 #define MINIVMM_EXIT_IO_OUT	1
@@ -320,6 +511,10 @@ struct minivmm_run {
 				};
 			};
 		} emulation_failure;
+		/* MINIVMM_EXIT_IOAPIC_EOI */
+		struct {
+			__u8 vector;
+		} eoi;
 		char padding[256];
 	};
 
@@ -334,18 +529,29 @@ struct minivmm_run {
 /* ------------------------------------------------------------------------ */
 /* MINIVMM_CHECK_EXTENSION                                                   */
 
+#define MINIVMM_CAP_IRQCHIP			0
 #define MINIVMM_CAP_HLT				1
 #define MINIVMM_CAP_USER_MEMORY			3
 #define MINIVMM_CAP_SET_TSS_ADDR		4
 #define MINIVMM_CAP_EXT_CPUID			7
+#define MINIVMM_CAP_CLOCKSOURCE			8
 #define MINIVMM_CAP_NR_VCPUS			9
 #define MINIVMM_CAP_NR_MEMSLOTS			10
+#define MINIVMM_CAP_PIT				11
+#define MINIVMM_CAP_NOP_IO_DELAY		12
 #define MINIVMM_CAP_MP_STATE			14
 #define MINIVMM_CAP_SYNC_MMU			16
 #define MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS	21
 #define MINIVMM_CAP_USER_NMI			22
+#define MINIVMM_CAP_IRQ_ROUTING			25
+#define MINIVMM_CAP_IRQ_INJECT_STATUS		26
 #define MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS	30
+#define MINIVMM_CAP_IRQFD			32
+#define MINIVMM_CAP_PIT2			33
+#define MINIVMM_CAP_PIT_STATE2			35
+#define MINIVMM_CAP_IOEVENTFD			36
 #define MINIVMM_CAP_SET_IDENTITY_MAP_ADDR	37
+#define MINIVMM_CAP_ADJUST_CLOCK		39
 #define MINIVMM_CAP_INTERNAL_ERROR_DATA		40
 #define MINIVMM_CAP_VCPU_EVENTS			41
 #define MINIVMM_CAP_INTR_SHADOW			49
@@ -353,10 +559,20 @@ struct minivmm_run {
 #define MINIVMM_CAP_X86_ROBUST_SINGLESTEP	51
 #define MINIVMM_CAP_XSAVE			55
 #define MINIVMM_CAP_XCRS			56
+#define MINIVMM_CAP_TSC_CONTROL			60
+#define MINIVMM_CAP_GET_TSC_KHZ			61
 #define MINIVMM_CAP_MAX_VCPUS			66
+#define MINIVMM_CAP_TSC_DEADLINE_TIMER		72
+#define MINIVMM_CAP_SIGNAL_MSI			77
 #define MINIVMM_CAP_READONLY_MEM		81
+#define MINIVMM_CAP_IRQFD_RESAMPLE		82
+#define MINIVMM_CAP_ENABLE_CAP_VM		98
+#define MINIVMM_CAP_IOEVENTFD_NO_LENGTH		100
 #define MINIVMM_CAP_CHECK_EXTENSION_VM		105
+#define MINIVMM_CAP_SPLIT_IRQCHIP		121
+#define MINIVMM_CAP_IOEVENTFD_ANY_LENGTH	122
 #define MINIVMM_CAP_MAX_VCPU_ID			128
+#define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
 
 /* ------------------------------------------------------------------------ */
@@ -378,6 +594,22 @@ struct minivmm_run {
 	_IOW(MINIVMMIO, 0x46, struct minivmm_userspace_memory_region)
 #define MINIVMM_SET_TSS_ADDR		_IO(MINIVMMIO, 0x47)
 #define MINIVMM_SET_IDENTITY_MAP_ADDR	_IOW(MINIVMMIO, 0x48, __u64)
+#define MINIVMM_CREATE_IRQCHIP		_IO(MINIVMMIO, 0x60)
+#define MINIVMM_IRQ_LINE		_IOW(MINIVMMIO, 0x61, struct minivmm_irq_level)
+#define MINIVMM_GET_IRQCHIP		_IOWR(MINIVMMIO, 0x62, struct minivmm_irqchip)
+#define MINIVMM_SET_IRQCHIP		_IOR(MINIVMMIO, 0x63, struct minivmm_irqchip)
+#define MINIVMM_CREATE_PIT		_IO(MINIVMMIO, 0x64)
+#define MINIVMM_IRQ_LINE_STATUS		_IOWR(MINIVMMIO, 0x67, struct minivmm_irq_level)
+#define MINIVMM_SET_GSI_ROUTING		_IOW(MINIVMMIO, 0x6a, struct minivmm_irq_routing)
+#define MINIVMM_IRQFD			_IOW(MINIVMMIO, 0x76, struct minivmm_irqfd)
+#define MINIVMM_CREATE_PIT2		_IOW(MINIVMMIO, 0x77, struct minivmm_pit_config)
+#define MINIVMM_IOEVENTFD		_IOW(MINIVMMIO, 0x79, struct minivmm_ioeventfd)
+#define MINIVMM_SET_CLOCK		_IOW(MINIVMMIO, 0x7b, struct minivmm_clock_data)
+#define MINIVMM_GET_CLOCK		_IOR(MINIVMMIO, 0x7c, struct minivmm_clock_data)
+#define MINIVMM_GET_PIT2		_IOR(MINIVMMIO, 0x9f, struct minivmm_pit_state2)
+#define MINIVMM_SET_PIT2		_IOW(MINIVMMIO, 0xa0, struct minivmm_pit_state2)
+#define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
+#define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
@@ -392,6 +624,8 @@ struct minivmm_run {
 #define MINIVMM_SET_SIGNAL_MASK		_IOW(MINIVMMIO, 0x8b, struct minivmm_signal_mask)
 #define MINIVMM_GET_FPU			_IOR(MINIVMMIO, 0x8c, struct minivmm_fpu)
 #define MINIVMM_SET_FPU			_IOW(MINIVMMIO, 0x8d, struct minivmm_fpu)
+#define MINIVMM_GET_LAPIC		_IOR(MINIVMMIO, 0x8e, struct minivmm_lapic_state)
+#define MINIVMM_SET_LAPIC		_IOW(MINIVMMIO, 0x8f, struct minivmm_lapic_state)
 #define MINIVMM_SET_CPUID2		_IOW(MINIVMMIO, 0x90, struct minivmm_cpuid2)
 #define MINIVMM_GET_CPUID2		_IOWR(MINIVMMIO, 0x91, struct minivmm_cpuid2)
 #define MINIVMM_GET_MP_STATE		_IOR(MINIVMMIO, 0x98, struct minivmm_mp_state)
@@ -401,6 +635,8 @@ struct minivmm_run {
 #define MINIVMM_SET_VCPU_EVENTS		_IOW(MINIVMMIO, 0xa0, struct minivmm_vcpu_events)
 #define MINIVMM_GET_DEBUGREGS		_IOR(MINIVMMIO, 0xa1, struct minivmm_debugregs)
 #define MINIVMM_SET_DEBUGREGS		_IOW(MINIVMMIO, 0xa2, struct minivmm_debugregs)
+#define MINIVMM_SET_TSC_KHZ		_IO(MINIVMMIO, 0xa2)
+#define MINIVMM_GET_TSC_KHZ		_IO(MINIVMMIO, 0xa3)
 #define MINIVMM_GET_XSAVE		_IOR(MINIVMMIO, 0xa4, struct minivmm_xsave)
 #define MINIVMM_SET_XSAVE		_IOW(MINIVMMIO, 0xa5, struct minivmm_xsave)
 #define MINIVMM_GET_XCRS		_IOR(MINIVMMIO, 0xa6, struct minivmm_xcrs)
