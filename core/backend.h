@@ -227,6 +227,13 @@ struct mv_page_cache {
 	void *page[MV_PAGE_CACHE];
 };
 
+/* Which interrupt controllers the kernel has; chosen before the first vCPU */
+enum mv_irqchip_mode {
+	MV_IRQCHIP_USER,	/* none: the client has them all */
+	MV_IRQCHIP_SPLIT,	/* local APICs */
+	MV_IRQCHIP_KERNEL,	/* and the I/O APIC and the 8259 pair */
+};
+
 /**
  * struct mv_vm - a virtual machine
  * @refs: the VM's file descriptor and one for each vCPU's
@@ -245,6 +252,10 @@ struct mv_page_cache {
  * @flushed_gen: no CPU uses translations taken away before this
  * @running: CPUs inside the run section for this VM
  * @tsc_base: host TSC at creation; the guest's starts at 0
+ * @irqchip: enum mv_irqchip_mode; constant once a vCPU exists
+ * @eoi_vectors: vectors whose EOI the I/O APIC, or the client's, must hear of
+ * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
+ *	them before it enters
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -264,6 +275,9 @@ struct mv_vm {
 	u64 flushed_gen;
 	struct cpumask running;
 	u64 tsc_base;
+	enum mv_irqchip_mode irqchip;
+	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
+	u32 eoi_gen;
 	bool dead;
 	u32 nr_vcpus;
 	struct mv_vcpu *vcpus[MV_MAX_VCPU_ID];

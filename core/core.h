@@ -189,6 +189,44 @@ int mv_handle_pio(struct mv_vcpu *vcpu);
  */
 int mv_handle_mmio(struct mv_vcpu *vcpu);
 
+/* ---- irqchip/deliver.c: who gets an interrupt ------------------------------*/
+
+/* Delivery modes, as in ICR, LVT, MSI data and I/O APIC entries (SDM 11.6.1) */
+enum mv_delivery {
+	MV_DELIVER_FIXED = 0, MV_DELIVER_LOWEST = 1, MV_DELIVER_SMI = 2,
+	MV_DELIVER_NMI = 4, MV_DELIVER_INIT = 5, MV_DELIVER_SIPI = 6,
+	MV_DELIVER_EXTINT = 7,
+};
+
+/**
+ * struct mv_irq - an interrupt message on its way to local APICs
+ * @dest: destination field; 8 bits unless @dest_32
+ * @dest_32: from an x2APIC: broadcast is 0xffffffff, not 0xff
+ * @logical: @dest is a logical destination
+ * @level: level triggered: the EOI is broadcast
+ */
+struct mv_irq {
+	u32 dest;
+	u8 vector;
+	enum mv_delivery mode;
+	bool dest_32;
+	bool logical;
+	bool level;
+};
+
+/*
+ * Delivers to all that @irq addresses, without searching for one that is named
+ * by its ID. How many took it; 0 if it was pending already everywhere; -1 if
+ * nobody is addressed. Context: any, interrupts on or off.
+ */
+int mv_irq_deliver(struct mv_vm *vm, const struct mv_irq *irq);
+/* The same for an MSI (SDM 11.11) */
+int mv_msi_deliver(struct mv_vm *vm, u64 address, u32 data);
+/* The 8259 pair's INTR line rose: who takes external interrupts looks again. */
+void mv_extint_raised(struct mv_vm *vm);
+/* vm->eoi_vectors changed: returns when no vCPU runs with the old ones. Sleeps. */
+void mv_eoi_vectors_changed(struct mv_vm *vm);
+
 /* ---- cpuid.c ----------------------------------------------------------------*/
 
 int mv_get_supported_cpuid(struct minivmm_cpuid2 __user *user);
