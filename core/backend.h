@@ -86,7 +86,7 @@ struct mv_dtable {
 #define MV_STATE_SHADOW	BIT(3)	/* intr_shadow */
 #define MV_STATE_SEGS	BIT(4)	/* seg[], gdt, idt */
 #define MV_STATE_CRS	BIT(5)	/* cr0, cr3, cr4, pdptr[], efer */
-#define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset */
+#define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset, tsc_ratio */
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
@@ -316,7 +316,10 @@ struct mv_logical {
  *	less flushes before it enters
  * @flushed_gen: no CPU uses translations taken away before this
  * @running: CPUs inside the run section for this VM
+ * @time_lock: guards @tsc_sync
  * @tsc_base: host TSC at creation; the guest's starts at 0
+ * @tsc_sync: offset and ratio of the TSC that the client wrote last, if it did
+ *	(@written), which others are held to; see tsc.c
  * @irqchip: enum mv_irqchip_mode; constant once a vCPU exists
  * @eoi_vectors: vectors whose EOI the I/O APIC, or the client's, must hear of
  * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
@@ -339,7 +342,12 @@ struct mv_vm {
 	atomic64_t tlb_gen;
 	u64 flushed_gen;
 	struct cpumask running;
+	spinlock_t time_lock;
 	u64 tsc_base;
+	struct {
+		u64 offset, ratio;
+		bool written;
+	} tsc_sync;
 	enum mv_irqchip_mode irqchip;
 	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
 	u32 eoi_gen;
@@ -399,7 +407,8 @@ struct mv_vcpu {
 	u64 pat;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
-	u64 tsc_offset, tsc_adjust;
+	u64 tsc_offset, tsc_ratio, tsc_adjust;	/* see tsc.c */
+	u32 tsc_khz;		/* the guest's */
 	struct mv_msr_store *msrs;	/* the ones only remembered; msr.c */
 
 	void *fpu;		/* one page, XSAVE standard format */
@@ -445,11 +454,15 @@ struct mv_vcpu {
  * @rdtscp: RDTSCP and RDPID run in the guest
  * @invpcid: INVPCID runs in the guest
  * @cr4: CR4 bits a guest can have
+ * @tsc_frac_bits: bits of fraction in vcpu->tsc_ratio; 0: the CPU cannot scale
+ * @tsc_max_ratio: ratios are below this
  */
 struct mv_caps {
 	bool rdtscp;
 	bool invpcid;
 	u64 cr4;
+	u8 tsc_frac_bits;
+	u64 tsc_max_ratio;
 };
 
 /* The permissions of a second-level mapping */

@@ -248,6 +248,18 @@ bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 
+/* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
+
+void mv_tsc_init(struct mv_vm *vm);
+void mv_tsc_reset(struct mv_vcpu *vcpu);
+u64 mv_guest_tsc(const struct mv_vcpu *vcpu, u64 host_tsc);
+u64 mv_host_tsc(const struct mv_vcpu *vcpu, u64 guest_tsc);
+void mv_client_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_guest_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_guest_write_tsc_adjust(struct mv_vcpu *vcpu, u64 data);
+bool mv_tsc_can_scale(void);
+int mv_set_tsc_khz(struct mv_vcpu *vcpu, u32 khz);
+
 /* ---- fpu.c ------------------------------------------------------------------*/
 
 int mv_fpu_init(void);

@@ -189,26 +189,25 @@ static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
 
 static u64 get_tsc(struct mv_vcpu *vcpu)
 {
-	return rdtsc() + vcpu->tsc_offset;
+	return mv_guest_tsc(vcpu, rdtsc());
 }
 
-/* A write of the guest's moves TSC_ADJUST along (SDM 18.17.3). */
 static int set_tsc(struct mv_vcpu *vcpu, u64 data, bool client)
 {
-	u64 offset = data - rdtsc();
-
-	if (!client)
-		vcpu->tsc_adjust += offset - vcpu->tsc_offset;
-	vcpu->tsc_offset = offset;
+	if (client)
+		mv_client_write_tsc(vcpu, data);
+	else
+		mv_guest_write_tsc(vcpu, data);
 	return 0;
 }
 
 /* A client restores the TSC by itself: for it this is a number only. */
 static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 {
-	if (!client)
-		vcpu->tsc_offset += data - vcpu->tsc_adjust;
-	vcpu->tsc_adjust = data;
+	if (client)
+		vcpu->tsc_adjust = data;
+	else
+		mv_guest_write_tsc_adjust(vcpu, data);
 	return 0;
 }
 
@@ -257,10 +256,8 @@ static int set_misc_enable(struct mv_vcpu *vcpu, u64 data, bool client)
 /* ---- the table --------------------------------------------------------------- */
 
 static const struct msr_row rows[] = {
-	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc,
-	  .dirty = MV_STATE_MSRS },
-	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust,
-	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc },
+	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_APICBASE, VCPU(apic_base), .valid = valid_apic_base,
 	  .set = set_apic_base },
 	{ MSR_EFER, VCPU(efer), .set = set_efer,

@@ -70,7 +70,7 @@ void mv_state_reset(struct mv_vcpu *vcpu)
 	vcpu->apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE;
 	if (vcpu->id == 0)
 		vcpu->apic_base |= APIC_BASE_BSP;
-	vcpu->tsc_offset = -vcpu->vm->tsc_base;
+	mv_tsc_reset(vcpu);
 	mv_msr_reset(vcpu);
 	/* Until the client says which CPU it wants: all that there is. */
 	mv_cpuid_reset(vcpu);

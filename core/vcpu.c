@@ -311,6 +311,11 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return mv_get_cpuid(vcpu, argp);
 	case MINIVMM_SET_CPUID2:
 		return mv_set_cpuid(vcpu, argp);
+	case MINIVMM_GET_TSC_KHZ:
+		return vcpu->tsc_khz;
+	case MINIVMM_SET_TSC_KHZ:
+		/* 32 bits of the argument count, for KVM */
+		return mv_set_tsc_khz(vcpu, arg);
 	case MINIVMM_GET_VCPU_EVENTS:
 		return vcpu_get_events(vcpu, argp);
 	case MINIVMM_SET_VCPU_EVENTS:

@@ -43,7 +43,8 @@ struct vmx_config vmx_config;
 			    SECONDARY_EXEC_ENABLE_RDTSCP | \
 			    SECONDARY_EXEC_ENABLE_INVPCID | \
 			    SECONDARY_EXEC_ENCLS_EXITING | \
-			    SECONDARY_EXEC_WBINVD_EXITING)
+			    SECONDARY_EXEC_WBINVD_EXITING | \
+			    SECONDARY_EXEC_TSC_SCALING)
 #define EXIT_REQUIRED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | \
 			 VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
 #define ENTRY_REQUIRED	(VM_ENTRY_LOAD_DEBUG_CONTROLS | \
@@ -186,5 +187,9 @@ int vmx_caps_init(struct mv_caps *caps)
 	caps->rdtscp = vmx_config.secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = vmx_config.secondary & SECONDARY_EXEC_ENABLE_INVPCID;
 	caps->cr4 = vmx_config.cr4_fixed1 & ~X86_CR4_VMXE;
+	if (vmx_has_tsc_scaling()) {
+		caps->tsc_frac_bits = 48;	/* SDM 25.6.5 */
+		caps->tsc_max_ratio = U64_MAX;
+	}
 	return 0;
 }

@@ -298,6 +298,8 @@ static void load_msrs(struct mv_vcpu *vcpu)
 	vmcs_write(GUEST_SYSENTER_ESP, vcpu->sysenter_esp);
 	vmcs_write(GUEST_SYSENTER_EIP, vcpu->sysenter_eip);
 	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
+	if (vmx_has_tsc_scaling())
+		vmcs_write(TSC_MULTIPLIER, vcpu->tsc_ratio);
 }
 
 /**

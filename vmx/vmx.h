@@ -97,6 +97,11 @@ static inline bool vmx_has_vpid(void)
 	return vmx_config.secondary & SECONDARY_EXEC_ENABLE_VPID;
 }
 
+static inline bool vmx_has_tsc_scaling(void)
+{
+	return vmx_config.secondary & SECONDARY_EXEC_TSC_SCALING;
+}
+
 /* ---- vmcs.c: the VMCS's life, and moving state through it ------------------ */
 
 int vmx_vcpu_create(struct mv_vcpu *vcpu);
