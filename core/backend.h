@@ -92,7 +92,8 @@ struct mv_dtable {
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
 #define MV_STATE_CPUID	BIT(10)	/* which instructions the guest has */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
-#define MV_STATE_ALL	(BIT(11) - 1)
+#define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
+#define MV_STATE_ALL	(BIT(12) - 1)
 
 /* vcpu->intr_shadow: what holds events back after the last instruction */
 #define MV_SHADOW_STI	BIT(0)
@@ -164,11 +165,13 @@ enum mv_cr_op { MV_CR_WRITE, MV_CR_READ, MV_CR_CLTS, MV_CR_LMSW };
  * struct mv_exit - one exit
  * @reason: which member of the union holds
  * @insn_len: bytes of the instruction that made the exit, for mv_skip_insn()
+ * @host_event: vector of what the host must handle first, 0: nothing
  * @vectoring: a fault hit the delivery of an event, which waits again
  */
 struct mv_exit {
 	enum mv_exit_reason reason;
 	u8 insn_len;
+	u8 host_event;
 	bool vectoring;
 	union {
 		struct {
@@ -249,6 +252,7 @@ struct mv_posted {
 
 /**
  * struct mv_lapic - a local APIC
+ * @vcpu: whose
  * @regs: a page with the registers at their xAPIC offsets (SDM table 11-1);
  *	a back end may let the CPU use it as its virtual-APIC page
  * @posted: interrupts sent to it; 64 bytes, aligned to as much
@@ -261,6 +265,7 @@ struct mv_posted {
  * @taken: lowest-priority interrupts taken, to share them out
  */
 struct mv_lapic {
+	struct mv_vcpu *vcpu;
 	void *regs;
 	struct mv_posted *posted;
 	bool changed;
@@ -481,8 +486,10 @@ struct mv_caps {
  *	the guest's FPU state is loaded; must not sleep. Fills vcpu->exit and
  *	all register groups but the lazy ones.
  * @fetch: bring in lazy groups. Interrupts are on; does not sleep.
- * @notify: lapic->posted has news for a vCPU that runs on @cpu, another one:
- *	deliver without an exit, or make it exit. Any context.
+ * @host_event: let the host handle the interrupt, NMI or machine check that
+ *	ended the guest's run, vcpu->exit.host_event. Interrupts are still off.
+ * @notify: lapic->posted has news for the vCPU that runs on @cpu, another one:
+ *	it takes them without an exit. Any context. NULL: it must exit for that.
  * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
  *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
  *	there before, if anything, was the same frame.
@@ -500,7 +507,8 @@ struct mv_ops {
 	void (*vcpu_destroy)(struct mv_vcpu *vcpu);
 	void (*run)(struct mv_vcpu *vcpu);
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
-	void (*notify)(struct mv_vcpu *vcpu, int cpu);
+	void (*host_event)(u8 vector);
+	void (*notify)(int cpu);
 	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		    struct mv_page_cache *cache);
 	bool (*zap)(struct mv_vm *vm, u64 start, u64 end,
@@ -523,18 +531,16 @@ void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 #define MV_DR6_BD	BIT(13)		/* general detect (SDM 18.2.3) */
 void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
 
-/* irqchip/lapic.c; only with vcpu->lapic */
+/* The same, for vCPUs with a local APIC here (vcpu->lapic) */
 bool mv_apic_pull(struct mv_vcpu *vcpu);
 int mv_apic_highest(const struct mv_vcpu *vcpu, u32 set);
-int mv_apic_pending(struct mv_vcpu *vcpu);
-int mv_next_interrupt(struct mv_vcpu *vcpu);
-void mv_take_interrupt(struct mv_vcpu *vcpu);
+int mv_apic_pending(const struct mv_vcpu *vcpu);
+void mv_apic_accept(struct mv_vcpu *vcpu, u8 vector);
 void mv_apic_eoi_done(struct mv_vcpu *vcpu, u8 vector);
-bool mv_extint_pending(struct mv_vcpu *vcpu);
-/* irqchip/apic_timer.c */
 void mv_apic_timer_fire(struct mv_vcpu *vcpu);
-/* mp.c */
-bool mv_can_wake(struct mv_vcpu *vcpu);
+bool mv_extint_pending(struct mv_vcpu *vcpu);
+u8 mv_extint_take(struct mv_vcpu *vcpu);
+bool mv_interrupt_waits(struct mv_vcpu *vcpu);
 
 /* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */
 static inline bool mv_is_64bit(const struct mv_vcpu *vcpu)

@@ -19,4 +19,15 @@
 #define mv_assign_name()	__assign_str(name, name)
 #endif
 
+/* 6.15 took the callback into the set-up. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define mv_hrtimer_setup	hrtimer_setup
+#else
+#define mv_hrtimer_setup(timer, callback, clock, mode)		\
+do {								\
+	hrtimer_init(timer, clock, mode);			\
+	(timer)->function = callback;				\
+} while (0)
+#endif
+
 #endif

@@ -26,6 +26,7 @@ static struct mv_vm *mv_vm_create(void)
 		goto put_module;
 	kref_init(&vm->refs);
 	mutex_init(&vm->lock);
+	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
 	mv_tsc_init(vm);
 	mmgrab(vm->mm);

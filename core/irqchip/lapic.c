@@ -9,6 +9,7 @@
  * same moves in the same page, in the guest.
  */
 #include <linux/export.h>
+#include <linux/mm.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
 #include <linux/string.h>
