@@ -31,6 +31,10 @@
 
 #define MV_MAX_VCPU_ID		1024
 
+struct mv_chips;
+struct mv_iobus;
+struct mv_pit;
+struct mv_routes;
 struct mv_vcpu;
 struct mv_vm;
 
@@ -329,6 +333,20 @@ struct mv_logical {
  * @eoi_vectors: vectors whose EOI the I/O APIC, or the client's, must hear of
  * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
  *	them before it enters
+ * @x2apic_format_32: MSIs have 32 bits of destination, and so has a saved
+ *	local APIC's ID
+ * @x2apic_no_broadcast_quirk: destination 0xff is no broadcast in x2APIC mode
+ * @split_pins: GSIs below this are pins of the client's I/O APIC
+ * @chips: the I/O APIC and the 8259 pair; or NULL
+ * @pit: the 8254; or NULL
+ * @irq_lock: guards changes of @routes and @iobus, and adding and removing
+ *	irqfds; taken after @lock
+ * @irq_srcu: for readers of @routes, @iobus and @resamplers
+ * @routes: what GSIs are connected to
+ * @iobus: ports and memory of devices in the kernel; NULL: none
+ * @irqfds: all irqfds; guarded by @irqfds_lock
+ * @resamplers: those that want to hear of EOIs
+ * @irqfds_lock: taken under an eventfd's wait-queue lock
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -356,13 +374,23 @@ struct mv_vm {
 	enum mv_irqchip_mode irqchip;
 	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
 	u32 eoi_gen;
+	bool x2apic_format_32;
+	bool x2apic_no_broadcast_quirk;
+	u32 split_pins;
+	struct mv_chips *chips;
+	struct mv_pit *pit;
+	struct mutex irq_lock;		/* writers of routes, iobus */
+	struct srcu_struct irq_srcu;
+	struct mv_routes __rcu *routes;
+	struct mv_iobus __rcu *iobus;
+	struct list_head irqfds;
+	struct list_head resamplers;
+	spinlock_t irqfds_lock;		/* irqfds */
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */
 	struct mv_vcpu *vcpus[MV_MAX_VCPU_ID];
 	struct mv_logical logical;
-	bool x2apic_format_32;		/* MSIs carry 32 bits of destination */
-	bool x2apic_no_broadcast_quirk;	/* ... and 0xff is an ID like others */
 	u32 last_yield;			/* who was given a CPU last */
 	void *backend;
 };

@@ -267,10 +267,6 @@ static inline void mv_set_cr8(struct mv_vcpu *vcpu, u64 value)
 		vcpu->cr8 = value;
 }
 
-bool mv_pic_intr(struct mv_vm *vm);
-int mv_pic_acknowledge(struct mv_vm *vm);
-int mv_irqchip_eoi(struct mv_vcpu *vcpu, u8 vector);
-
 /* ---- mp.c: several vCPUs; waiting and waking ---------------------------------*/
 
 void mv_kick_posted(struct mv_vcpu *vcpu);
@@ -283,6 +279,103 @@ int mv_set_mp_state(struct mv_vcpu *vcpu, u32 state);
 int mv_wait(struct mv_vcpu *vcpu);
 void mv_set_thread(struct mv_vcpu *vcpu);
 int mv_yield(struct mv_vcpu *vcpu);
+
+/* ---- irqchip/ioctl.c: the VM's ioctls of what follows -----------------------*/
+
+#define MV_X2APIC_API_FLAGS	(MINIVMM_X2APIC_API_USE_32BIT_IDS | \
+				 MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+int mv_irq_init(struct mv_vm *vm);
+void mv_irq_destroy(struct mv_vm *vm);
+int mv_irq_ioctl(struct mv_vm *vm, unsigned int cmd, void __user *argp);
+
+/* Which chips are there? Constant, and all of them ready, once a vCPU exists. */
+static inline enum mv_irqchip_mode mv_irqchip_mode(const struct mv_vm *vm)
+{
+	/* pairs with mv_create_irqchip(): who sees the mode sees the chips */
+	return smp_load_acquire(&vm->irqchip);
+}
+
+/* ---- irqchip/chips.c: the I/O APIC and the 8259 pair ------------------------*/
+
+/* Who holds a line. Those of the chips' inputs are ORed. */
+enum mv_irq_source {
+	MV_SOURCE_USER,		/* IRQ_LINE; pulses by irqfds */
+	MV_SOURCE_RESAMPLE,	/* irqfds that hold a line until its EOI */
+	MV_SOURCE_PIT,
+};
+
+int mv_create_irqchip(struct mv_vm *vm);
+int mv_split_irqchip(struct mv_vm *vm, u64 pins);
+void mv_chips_destroy(struct mv_vm *vm);
+int mv_get_irqchip(struct mv_vm *vm, struct minivmm_irqchip *state);
+int mv_set_irqchip(struct mv_vm *vm, const struct minivmm_irqchip *state);
+
+/* Drive an input: > 0 delivered, 0 coalesced, < 0 ignored. Any context. */
+int mv_pic_set(struct mv_vm *vm, unsigned int pin, enum mv_irq_source source,
+	       bool level);
+int mv_ioapic_set(struct mv_vm *vm, unsigned int pin,
+		  enum mv_irq_source source, bool level);
+
+/* The 8259 pair's INTR line, and its INTA cycle: the vector. Any context. */
+bool mv_pic_intr(struct mv_vm *vm);
+int mv_pic_acknowledge(struct mv_vm *vm);
+
+/* ---- irqchip/eoi.c: who must hear of the end of an interrupt ----------------*/
+
+/*
+ * A guest's EOI of a vector in vm->eoi_vectors. A handler of the run loop: 1,
+ * or 0 with MINIVMM_EXIT_IOAPIC_EOI. May sleep.
+ */
+int mv_irqchip_eoi(struct mv_vcpu *vcpu, u8 vector);
+void mv_eoi_widen(struct mv_vm *vm, const unsigned long *vectors);
+void mv_eoi_narrow(struct mv_vm *vm, const unsigned long *vectors);
+
+/* ---- irqchip/routing.c: what a GSI is connected to --------------------------*/
+
+#define MV_MAX_ROUTES	4096
+
+/* What vm->irq_lock protects, for those who hold it */
+#define mv_irq_protected(vm, pointer) \
+	rcu_dereference_protected(pointer, lockdep_is_held(&(vm)->irq_lock))
+
+int mv_set_gsi_routing(struct mv_vm *vm,
+		       const struct minivmm_irq_routing_entry *entries, u32 nr);
+int mv_default_routing(struct mv_vm *vm);
+void mv_routes_destroy(struct mv_vm *vm);
+/* > 0 delivered, 0 coalesced, < 0 ignored. Context: any. */
+int mv_gsi_set(struct mv_vm *vm, enum mv_irq_source source, u32 gsi,
+	       bool level);
+int mv_signal_msi(struct mv_vm *vm, const struct minivmm_msi *msi);
+int mv_pin_to_gsi(struct mv_vm *vm, u32 chip, unsigned int pin);
+
+/* ---- irqchip/i8254.c: the timer ---------------------------------------------*/
+
+int mv_create_pit(struct mv_vm *vm, u32 flags);
+void mv_pit_destroy(struct mv_vm *vm);
+int mv_get_pit2(struct mv_vm *vm, struct minivmm_pit_state2 *state);
+int mv_set_pit2(struct mv_vm *vm, const struct minivmm_pit_state2 *state);
+
+/* ---- irqfd.c, ioeventfd.c: eventfds in and out ------------------------------*/
+
+int mv_irqfd_init(void);
+void mv_irqfd_exit(void);
+int mv_irqfd(struct mv_vm *vm, const struct minivmm_irqfd *args);
+void mv_irqfds_destroy(struct mv_vm *vm);
+/* An interrupt has ended at a chip's pin. Sleeps; not under vm->irq_lock. */
+void mv_resample(struct mv_vm *vm, u32 chip, unsigned int pin);
+int mv_ioeventfd(struct mv_vm *vm, const struct minivmm_ioeventfd *args);
+
+/* ---- iobus.c: devices in the kernel -----------------------------------------*/
+
+enum mv_io_space { MV_SPACE_PORT, MV_SPACE_MEMORY };
+
+bool mv_iobus_read(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+		   unsigned int len, void *data);
+bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+		    unsigned int len, const void *data);
+bool mv_iobus_has(struct mv_vm *vm, enum mv_io_space space, u64 addr);
+void mv_iobus_destroy(struct mv_vm *vm);
 
 /* ---- cpuid.c ----------------------------------------------------------------*/
 
