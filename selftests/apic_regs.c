@@ -671,12 +671,14 @@ static void guest_x2apic_eoi(void)
 {
 	apic_start(X2APIC);
 	GUEST_ASSERT_EQ(wrmsr_safe(X2APIC_MSR(APIC_EOI), 0), GUEST_NO_FAULT);
-	GUEST_ASSERT_EQ(wrmsr_safe(X2APIC_MSR(APIC_EOI), 1), GP_VECTOR);
+	if (strict)
+		GUEST_ASSERT_EQ(wrmsr_safe(X2APIC_MSR(APIC_EOI), 1), GP_VECTOR);
 }
 
+/* KVM without APICv takes any value. */
 TEST(x2apic_eoi)
 {
-	run(guest_x2apic_eoi, 0);
+	run_strict(guest_x2apic_eoi, 0);
 }
 
 static void guest_x2apic_self_ipi(void)
@@ -1285,6 +1287,9 @@ static void round_trip(u64 mode)
 	vcpu_set_apic_mode(to, mode);
 	vcpu_set_lapic(to, &lapic);
 	copy = vcpu_lapic(to);
+	/* KVM computes PPR from its cache of what is in service, not yet set. */
+	if (!dev_is_minivmm())
+		*lapic_reg(&copy, APIC_PPR) = *lapic_reg(&lapic, APIC_PPR);
 	for (reg = 0; reg < MINIVMM_APIC_REG_SIZE; reg += 16)
 		if (*lapic_reg(&lapic, reg) != *lapic_reg(&copy, reg))
 			test_fail(__FILE__, __LINE__,
@@ -1374,6 +1379,14 @@ TEST(x2apic_id_format_32bit)
 	struct vcpu *vcpu = start_32bit_ids(5);
 
 	EXPECT_EQ(vcpu_apic_reg(vcpu, APIC_ID), 5);
+}
+
+TEST(xapic_id_after_x2apic)
+{
+	struct vcpu *vcpu = start_32bit_ids(5);
+
+	if (!dev_is_minivmm())
+		SKIP("KVM leaves the ID in x2APIC's format");
 	vcpu_set_apic_mode(vcpu, XAPIC);
 	EXPECT_EQ(vcpu_apic_reg(vcpu, APIC_ID), 5 << 24);
 }
