@@ -5,7 +5,7 @@
 # testbed/run's host in Bochs: an emulated CPU with VT-x, on any machine.
 
 # Bochs does not leave a guest that was entered with IF=0 for an interrupt.
-intel_parameters=irqoff_watchdog=1
+intel_parameters='irqoff_watchdog=1 vectoring_quirk=1'
 
 # bochs_loader COMMAND-LINE: the option ROM and the parameters it hands over.
 bochs_loader()
