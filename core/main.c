@@ -43,11 +43,16 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_DEBUGREGS:
 	case MINIVMM_CAP_X86_ROBUST_SINGLESTEP:
 	case MINIVMM_CAP_XSAVE:
+	case MINIVMM_CAP_NOP_IO_DELAY:
 	case MINIVMM_CAP_GET_TSC_KHZ:
 	case MINIVMM_CAP_READONLY_MEM:
 	case MINIVMM_CAP_CHECK_EXTENSION_VM:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 		return 1;
+	case MINIVMM_CAP_CLOCKSOURCE:
+		return mv_clock_offered();
+	case MINIVMM_CAP_ADJUST_CLOCK:
+		return MV_CLOCK_FLAGS;
 	case MINIVMM_CAP_TSC_CONTROL:
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
@@ -162,6 +167,7 @@ EXPORT_SYMBOL_GPL(mv_unregister_backend);
 static int __init mv_init(void)
 {
 	mv_msr_init();
+	mv_clock_init();
 	return mv_fpu_init();
 }
 

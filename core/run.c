@@ -191,24 +191,54 @@ static void enter_guest(struct mv_vcpu *vcpu)
 	local_irq_disable();
 	current->flags |= PF_VCPU;
 	vcpu->exit.reason = MV_EXIT_NONE;
-	if (likely(!mv_host_work_pending())) {
-		cpumask_set_cpu(smp_processor_id(), running);
-		/* pairs with mv_flush_guest_tlbs(): seen here, or it sees us */
-		smp_mb__after_atomic();
+	cpumask_set_cpu(smp_processor_id(), running);
+	/* pairs with mv_end_run_sections(): seen from here on, or it sees us */
+	smp_mb__after_atomic();
+	if (likely(!mv_host_work_pending() && !mv_clock_stale(vcpu))) {
 		/* with interrupts off already, which spares it softirqs */
 		kernel_fpu_begin_mask(0);
 		mv_fpu_enter(vcpu);
 		mv_ops->run(vcpu);
 		mv_fpu_leave(vcpu);
 		kernel_fpu_end();
-		cpumask_clear_cpu(smp_processor_id(), running);
 		/* Between guest instructions nobody holds an RCU reference. */
 		if (vcpu->exit.reason == MV_EXIT_NONE)
 			rcu_note_context_switch(false);
 	}
+	cpumask_clear_cpu(smp_processor_id(), running);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;
 	preempt_enable();
+}
+
+static void section_ended(void *unused)
+{
+}
+
+/**
+ * mv_end_run_sections() - no vCPU runs with what it knew before the call
+ * @vm: whose vCPUs
+ *
+ * Run sections have interrupts off, so when the IPI has been answered the CPU
+ * is out of its section. The next one sees all that the caller has changed.
+ *
+ * Context: interrupts on; does not sleep.
+ */
+void mv_end_run_sections(struct mv_vm *vm)
+{
+	smp_mb();	/* pairs with enter_guest() */
+	preempt_disable();
+	smp_call_function_many(&vm->running, section_ended, NULL, true);
+	preempt_enable();
+}
+
+/* What the guest reads of the host's time, before it can look */
+static void update_time(struct mv_vcpu *vcpu)
+{
+	if (unlikely(mv_clock_stale(vcpu)))
+		mv_clock_update(vcpu);
+	if (unlikely(mv_steal_stale(vcpu)))
+		mv_steal_update(vcpu);
 }
 
 /* Signals, rescheduling, task work. -EINTR if a signal waits. */
@@ -249,6 +279,7 @@ static int run_once(struct mv_vcpu *vcpu)
 	if (window && mv_ready_for_interrupt(vcpu))
 		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
 	set_want_window(vcpu, window);
+	update_time(vcpu);
 	ret = mv_prepare_faults(vcpu);
 	if (ret)
 		return ret;
