@@ -7,6 +7,7 @@
  * its clock before and after the guest does, and the guest's must lie between.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -432,7 +433,7 @@ static u64 read_clock(const volatile struct time_info *info)
 		else
 			ticks <<= info->shift;
 		ns = info->ns +
-		     (u64)((unsigned __int128)ticks * info->mul >> 32);
+		     (u64)((__uint128_t)ticks * info->mul >> 32);
 	} while ((version & 1) || version != info->version);
 	return ns;
 }
@@ -585,6 +586,49 @@ TEST(set_clock)
 	set_clock(vm, 5);
 	EXPECT_GE(1UL << 49, expect_clock(a, 2));
 	EXPECT_GE(1UL << 49, expect_clock(b, 2));
+}
+
+/* What a running guest read last, and when it should stop */
+static volatile u64 clock_shown, stop_showing;
+
+static void guest_shows_clock(void)
+{
+	wrmsr(MSR_SYSTEM_TIME_NEW, INFO_GPA(0) | MSR_ENABLE);
+	asm volatile("sti");
+	while (!stop_showing)
+		clock_shown = read_clock((void *)INFO_GPA(0));
+}
+
+static void *run_to_the_end(void *vcpu)
+{
+	ASSERT_DONE(vcpu);
+	return NULL;
+}
+
+/* A guest that runs and leaves for nothing sees it all the same. */
+TEST(set_clock_while_running)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	volatile u64 *shown, *stop;
+	pthread_t thread;
+	u64 ns;
+
+	need_feature(FEATURE_CLOCKSOURCE2);
+	vcpu_setup_long(vcpu, guest_shows_clock, 0);
+	shown = vm_guest_ptr(vm, &clock_shown);
+	stop = vm_guest_ptr(vm, &stop_showing);
+	ASSERT_EQ(pthread_create(&thread, NULL, run_to_the_end, vcpu), 0);
+	while (!*shown)
+		sched_yield();
+	for (ns = 1UL << 50; ns <= 1UL << 56; ns <<= 1) {
+		set_clock(vm, ns);
+		/* a test that waits for ever is killed */
+		while (*shown < ns)
+			sched_yield();
+	}
+	*stop = 1;
+	pthread_join(thread, NULL);
 }
 
 TEST(clock_ioctls)
@@ -797,9 +841,9 @@ static u64 proc_field(const char *file, int n)
 	ASSERT(fgets(line, sizeof(line), f));
 	fclose(f);
 	at = strrchr(line, ')');
-	at = strtok_r(at ? at + 1 : line + strlen("cpu"), " \n", &save);
+	at = strtok_r(at ? at + 1 : line + strlen("cpu"), "\n ", &save);
 	while (at && --n)
-		at = strtok_r(NULL, " \n", &save);
+		at = strtok_r(NULL, "\n ", &save);
 	ASSERT(at);
 	return strtoull(at, NULL, 10);
 }
