@@ -266,6 +266,6 @@ int mv_set_clock(struct mv_vm *vm, const struct minivmm_clock_data *data)
 	/* 0 is what a vCPU has seen that must write its page anyway. */
 	WRITE_ONCE(vm->clock.gen, vm->clock.gen + 1 ?: 1);
 	spin_unlock(&vm->time_lock);
-	mv_end_run_sections(vm);
+	mv_leave_guest(vm);
 	return 0;
 }

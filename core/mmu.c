@@ -15,7 +15,6 @@
  * everybody flushes who finds vm->flushed_gen behind it.
  */
 #include <linux/sched/signal.h>
-#include <linux/smp.h>
 #include "core.h"
 #include "slots.h"
 
@@ -284,7 +283,7 @@ void mv_flush_guest_tlbs(struct mv_vm *vm)
 
 	if (READ_ONCE(vm->flushed_gen) >= gen)
 		return;
-	mv_end_run_sections(vm);
+	mv_leave_guest(vm);
 	raise_flushed_gen(vm, gen);
 }
 

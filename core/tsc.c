@@ -90,6 +90,7 @@ static void set_offset(struct mv_vcpu *vcpu, u64 offset)
 	vcpu->tsc_offset = offset;
 	vcpu->dirty |= MV_STATE_MSRS;
 	mv_clock_forget(vcpu);
+	mv_apic_tsc_moved(vcpu);
 }
 
 /**

@@ -26,6 +26,7 @@ static struct mv_vm *mv_vm_create(void)
 		goto put_module;
 	kref_init(&vm->refs);
 	mutex_init(&vm->lock);
+	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
 	mv_tsc_init(vm);
 	mv_clock_create(vm);
@@ -36,11 +37,16 @@ static struct mv_vm *mv_vm_create(void)
 	ret = mv_slots_init(vm);
 	if (ret)
 		goto destroy_backend;
-	ret = mv_mmu_init(vm);
+	ret = mv_irq_init(vm);
 	if (ret)
 		goto destroy_slots;
+	ret = mv_mmu_init(vm);
+	if (ret)
+		goto destroy_irqs;
 	return vm;
 
+destroy_irqs:
+	mv_irq_destroy(vm);
 destroy_slots:
 	mv_slots_destroy(vm);
 destroy_backend:
@@ -58,7 +64,9 @@ static void mv_vm_destroy(struct kref *ref)
 	struct mv_vm *vm = container_of(ref, struct mv_vm, refs);
 	int id;
 
-	/* First: after this nobody touches the second-level tables. */
+	/* First: after this nothing interrupts the vCPUs, ... */
+	mv_irq_destroy(vm);
+	/* ... and after this nobody touches the second-level tables. */
 	mv_mmu_destroy(vm);
 	mv_slots_destroy(vm);
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
@@ -160,7 +168,7 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
 	default:
-		return -ENOTTY;
+		return mv_irq_ioctl(vm, cmd, argp);
 	}
 }
 
