@@ -256,10 +256,11 @@ struct mv_posted {
 
 /**
  * struct mv_lapic - a local APIC
+ * @posted: interrupts sent to it. First in the structure, which has a page for
+ *	itself: CPUs want it aligned to 64 bytes, Bochs to a page
  * @vcpu: whose
  * @regs: a page with the registers at their xAPIC offsets (SDM table 11-1);
  *	a back end may let the CPU use it as its virtual-APIC page
- * @posted: interrupts sent to it; 64 bytes, aligned to as much
  * @changed: software changed ISR or IRR: a CPU that keeps track must know
  * @deadline: host TSC when the timer fires, or MV_NEVER
  * @period: in host TSC ticks, if the timer is periodic
@@ -269,9 +270,9 @@ struct mv_posted {
  * @taken: lowest-priority interrupts taken, to share them out
  */
 struct mv_lapic {
+	struct mv_posted posted;
 	struct mv_vcpu *vcpu;
 	void *regs;
-	struct mv_posted *posted;
 	bool changed;
 	u64 deadline;
 	u64 period;

@@ -125,7 +125,7 @@ void vmx_apic_setup(struct mv_vcpu *vcpu)
 	if (!vmx_has_apicv())
 		return;
 	vmcs_write(POSTED_INTR_NV, VMX_NOTIFICATION_VECTOR);
-	vmcs_write(POSTED_INTR_DESC_ADDR, __pa(vcpu->lapic->posted));
+	vmcs_write(POSTED_INTR_DESC_ADDR, __pa(&vcpu->lapic->posted));
 	vmcs_write(GUEST_INTR_STATUS, 0);
 	vcpu->lapic->changed = true;
 	vmx->eoi_loaded = false;

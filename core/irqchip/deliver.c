@@ -40,9 +40,9 @@ bool mv_apic_post(struct mv_vcpu *vcpu, u8 vector, bool level)
 		set_bit(vector & 31, (unsigned long *)tmr);
 	else if (unlikely(READ_ONCE(*tmr) & BIT(vector & 31)))
 		clear_bit(vector & 31, (unsigned long *)tmr);
-	if (test_and_set_bit(vector, lapic->posted->pir))
+	if (test_and_set_bit(vector, lapic->posted.pir))
 		return false;
-	if (!test_and_set_bit(0, &lapic->posted->on))
+	if (!test_and_set_bit(0, &lapic->posted.on))
 		mv_kick_posted(vcpu);
 	return true;
 }

@@ -11,7 +11,7 @@
 #include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/log2.h>
-#include <linux/slab.h>
+#include <linux/gfp.h>
 #include <linux/string.h>
 #include <asm/apicdef.h>
 #include "../core.h"
@@ -118,7 +118,7 @@ EXPORT_SYMBOL_GPL(mv_apic_highest);
 bool mv_apic_pull(struct mv_vcpu *vcpu)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
-	struct mv_posted *posted = lapic->posted;
+	struct mv_posted *posted = &lapic->posted;
 	unsigned int i;
 
 	if (!READ_ONCE(posted->on))
@@ -513,8 +513,8 @@ void mv_apic_reset(struct mv_vcpu *vcpu)
 
 	mv_apic_timer_stop(vcpu);
 	mv_logical_leave(vcpu);
-	xchg(&lapic->posted->on, 0);
-	bitmap_zero(lapic->posted->pir, MINIVMM_NR_INTERRUPTS);
+	xchg(&lapic->posted.on, 0);
+	bitmap_zero(lapic->posted.pir, MINIVMM_NR_INTERRUPTS);
 	memset(lapic->regs, 0, PAGE_SIZE);
 	lapic->errors = 0;
 	mv_apic_set_reg(lapic, APIC_LVR, APIC_VERSION | APIC_MAX_LVT << 16);
@@ -665,19 +665,18 @@ int mv_set_lapic(struct mv_vcpu *vcpu, const struct minivmm_lapic_state *state)
  */
 int mv_apic_create(struct mv_vcpu *vcpu)
 {
-	struct mv_lapic *lapic = kzalloc(sizeof(*lapic), GFP_KERNEL_ACCOUNT);
+	struct mv_lapic *lapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
 	BUILD_BUG_ON(sizeof(struct mv_posted) != 64);
+	BUILD_BUG_ON(sizeof(*lapic) > PAGE_SIZE);
 	if (!lapic)
 		return -ENOMEM;
 	lapic->regs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	/* of a size that is a power of two, hence aligned to it */
-	lapic->posted = kzalloc(sizeof(*lapic->posted), GFP_KERNEL_ACCOUNT);
-	vcpu->lapic = lapic;
-	if (!lapic->regs || !lapic->posted) {
-		mv_apic_destroy(vcpu);
+	if (!lapic->regs) {
+		free_page((unsigned long)lapic);
 		return -ENOMEM;
 	}
+	vcpu->lapic = lapic;
 	mv_apic_timer_init(vcpu);
 	mv_apic_reset(vcpu);
 	return 0;
@@ -694,7 +693,6 @@ void mv_apic_destroy(struct mv_vcpu *vcpu)
 	if (!lapic)
 		return;
 	free_page((unsigned long)lapic->regs);
-	kfree(lapic->posted);
-	kfree(lapic);
+	free_page((unsigned long)lapic);
 	vcpu->lapic = NULL;
 }
