@@ -496,6 +496,7 @@ static volatile u64 handovers, players, last_handover;
 static void guest_hand_over(u64 me)
 {
 	u64 next = (me + 1) % players;
+	bool last;
 
 	guest_init();
 	if (me >= players)
@@ -504,19 +505,19 @@ static void guest_hand_over(u64 me)
 	for (;;) {
 		while (handovers % players != me)
 			asm volatile("sti; hlt; cli" : : : "memory");
-		if (handovers < last_handover) {
-			sent[me][next]++;
-			__atomic_fetch_add(&handovers, 1, __ATOMIC_SEQ_CST);
-			apic_icr(next, FIRST_VECTOR + me);
-			continue;
-		}
+		/* Our last one may be still on its way. */
+		sti();
+		wait_for_ack(me, next);
+		cli();
+		last = handovers >= last_handover;
 		/* The end goes round once. */
 		if (handovers == last_handover + players - 1)
 			break;
 		sent[me][next]++;
 		__atomic_fetch_add(&handovers, 1, __ATOMIC_SEQ_CST);
 		apic_icr(next, FIRST_VECTOR + me);
-		break;
+		if (last)
+			break;
 	}
 	sti();
 	wait_for_acks(me);

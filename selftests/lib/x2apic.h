@@ -14,6 +14,7 @@
 #define X2APIC_IRR	0x820
 #define X2APIC_ICR	0x830
 #define X2APIC_LVT_TIMER	0x832
+#define X2APIC_LVT_LINT0	0x835
 #define X2APIC_TMICT	0x838
 #define X2APIC_TMCCT	0x839
 #define X2APIC_TDCR	0x83e
@@ -22,6 +23,8 @@
 #define APICBASE_EXTD	(1UL << 10)
 #define APICBASE_EN	(1UL << 11)
 #define SVR_ENABLE	(1UL << 8)
+
+#define LVT_MASKED	(1UL << 16)
 
 #define ICR_NMI		(4UL << 8)
 #define ICR_LOGICAL	(1UL << 11)
@@ -54,12 +57,14 @@ static inline void cli(void)
 	asm volatile("cli" : : : "memory");
 }
 
-/** x2apic_enable - x2APIC mode, software enabled; the spurious vector is 255 */
+/** x2apic_enable - x2APIC mode, software enabled, LINT0 masked */
 static inline void x2apic_enable(void)
 {
 	wrmsr(MSR_IA32_APICBASE, rdmsr(MSR_IA32_APICBASE) | APICBASE_EN);
 	wrmsr(MSR_IA32_APICBASE, rdmsr(MSR_IA32_APICBASE) | APICBASE_EXTD);
 	wrmsr(X2APIC_SVR, SVR_ENABLE | 0xff);
+	/* what is left of a PC's reset state lets the 8259s in */
+	wrmsr(X2APIC_LVT_LINT0, LVT_MASKED);
 }
 
 static inline void x2apic_eoi(void)
@@ -95,8 +100,8 @@ static inline struct vm *vm_create_chips(enum chips chips)
 	return vm;
 }
 
-/** vm_msi - send an MSI: physical destination, edge */
-static inline void vm_msi(struct vm *vm, u32 to, u32 vector)
+/** vm_send_msi - send an MSI: physical destination, edge */
+static inline void vm_send_msi(struct vm *vm, u32 to, u32 vector)
 {
 	struct minivmm_msi msi = {
 		.address_lo = 0xfee00000 | to << 12, .data = vector,
