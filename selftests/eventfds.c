@@ -383,11 +383,6 @@ TEST(doorbell_closed_while_assigned)
 #define READY_PORT	0x540
 #define RESAMPLE	MINIVMM_IRQFD_FLAG_RESAMPLE
 
-#define IOAPIC_GPA	0xfec00000UL
-#define RTE_REMOTE_IRR	(1UL << 14)
-#define RTE_LEVEL	(1UL << 15)
-#define RTE_MASKED	(1UL << 16)
-
 static volatile u64 irqs, quit;
 /* The redirection entry of PIN, for a VM that has one */
 static volatile u64 pin_rte;
@@ -425,17 +420,6 @@ static void route(struct vm *vm, u32 vector)
 	ASSERT_OK(ioctl(vm->fd, MINIVMM_SET_GSI_ROUTING, &routing));
 }
 
-static void ioapic_set_pin(u64 rte)
-{
-	volatile u32 *select = (u32 *)IOAPIC_GPA;
-	volatile u32 *window = (u32 *)(IOAPIC_GPA + 0x10);
-
-	*select = 0x10 + 2 * PIN + 1;
-	*window = rte >> 32;
-	*select = 0x10 + 2 * PIN;
-	*window = rte;
-}
-
 static void guest_on_irq(struct guest_regs *regs)
 {
 	(void)regs;
@@ -467,7 +451,7 @@ static void guest_count_irqs(void)
 	guest_handlers[MARKER_VECTOR] = guest_on_marker;
 	x2apic_enable();
 	if (pin_rte)
-		ioapic_set_pin(pin_rte);
+		ioapic_set_rte(PIN, pin_rte);
 	outl(READY_PORT, 0);
 	while (!quit)
 		asm volatile("sti; hlt; cli" : : : "memory");
@@ -659,12 +643,12 @@ static void guest_level(void)
 
 	guest_handlers[VECTOR] = guest_on_level;
 	x2apic_enable();
-	ioapic_set_pin(VECTOR | RTE_LEVEL | RTE_MASKED);
+	ioapic_set_rte(PIN, VECTOR | RTE_LEVEL | RTE_MASKED);
 	sti();
 	guest_sync(1, 0);
 	/* asserted while the pin was masked */
 	GUEST_ASSERT_EQ(irqs, 0);
-	ioapic_set_pin(VECTOR | RTE_LEVEL);
+	ioapic_set_rte(PIN, VECTOR | RTE_LEVEL);
 	GUEST_ASSERT_EQ(irqs, 1);
 	guest_sync(2, 0);
 	for (i = 2; i <= 5; i++) {

@@ -16,21 +16,14 @@
 static volatile u64 sent[CPUS][CPUS], received[CPUS][CPUS];
 static volatile u64 quit, ready, use_xapic;
 
-#define XAPIC_GPA	0xfee00000UL
-
-static volatile u32 *xapic(u64 msr)
-{
-	return (u32 *)(XAPIC_GPA + (msr - 0x800) * 16);
-}
-
-static void apic_icr(u64 to, u64 what)
+static void send_ipi(u64 to, u64 what)
 {
 	if (!use_xapic) {
 		x2apic_icr(to, what);
 		return;
 	}
-	xapic(X2APIC_ICR)[4] = to << 24;
-	*xapic(X2APIC_ICR) = what;
+	xapic_write(APIC_ICR2, to << 24);
+	xapic_write(APIC_ICR, what);
 }
 
 static void guest_receive(struct guest_regs *regs)
@@ -40,7 +33,7 @@ static void guest_receive(struct guest_regs *regs)
 	GUEST_ASSERT_EQ(received[from][to] + 1, sent[from][to]);
 	received[from][to]++;
 	if (use_xapic)
-		*xapic(X2APIC_EOI) = 0;
+		xapic_write(APIC_EOI, 0);
 	else
 		x2apic_eoi();
 }
@@ -60,7 +53,7 @@ static void guest_init(void)
 	for (i = 0; i < CPUS; i++)
 		guest_handlers[FIRST_VECTOR + i] = guest_receive;
 	if (use_xapic)
-		*xapic(X2APIC_SVR) = SVR_ENABLE | 0xff;
+		xapic_write(APIC_SVR, SVR_ENABLE | 0xff);
 	else
 		x2apic_enable();
 	sti();
@@ -84,7 +77,7 @@ static void wait_for_acks(u64 me)
 static void send_to(u64 me, u64 to)
 {
 	sent[me][to]++;
-	apic_icr(to, FIRST_VECTOR + me);
+	send_ipi(to, FIRST_VECTOR + me);
 }
 
 static struct vm *storm(enum chips chips, void *fn)
@@ -176,7 +169,7 @@ static void guest_broadcast(u64 me)
 		for (to = 0; to < CPUS; to++)
 			if (round % 2 || to != me)
 				sent[me][to]++;
-		apic_icr(0, (round % 2 ? ICR_ALL : ICR_OTHERS) |
+		send_ipi(0, (round % 2 ? ICR_ALL : ICR_OTHERS) |
 			    (FIRST_VECTOR + me));
 		wait_for_acks(me);
 	}
@@ -198,12 +191,12 @@ static void guest_multicast(u64 me)
 	u64 round, to, set, total = 0;
 
 	guest_init();
-	GUEST_ASSERT_EQ(rdmsr(X2APIC_LDR), 1UL << me);
+	GUEST_ASSERT_EQ(rdmsr(X2APIC_MSR(APIC_LDR)), 1UL << me);
 	for (round = 1; round < 256; round += 5) {
 		set = round * (2 * me + 1) % 256;
 		for (to = 0; to < CPUS; to++)
 			sent[me][to] += set >> to & 1;
-		apic_icr(set, ICR_LOGICAL | (FIRST_VECTOR + me));
+		send_ipi(set, ICR_LOGICAL | (FIRST_VECTOR + me));
 		wait_for_acks(me);
 		total += __builtin_popcount(set);
 	}
@@ -235,7 +228,7 @@ static void guest_self(u64 me)
 		sent[me][me]++;
 		switch (round % 3) {
 		case 0:
-			wrmsr(X2APIC_SELF_IPI, FIRST_VECTOR + me);
+			wrmsr(X2APIC_MSR(APIC_SELF_IPI), FIRST_VECTOR + me);
 			break;
 		case 1:
 			x2apic_icr(0, ICR_SELF | (FIRST_VECTOR + me));
@@ -243,7 +236,7 @@ static void guest_self(u64 me)
 		case 2:
 			/* It waits for STI, and for the end of its shadow. */
 			cli();
-			wrmsr(X2APIC_SELF_IPI, FIRST_VECTOR + me);
+			wrmsr(X2APIC_MSR(APIC_SELF_IPI), FIRST_VECTOR + me);
 			GUEST_ASSERT_EQ(received[me][me] + 1, sent[me][me]);
 			sti();
 			GUEST_ASSERT_EQ(received[me][me], sent[me][me]);
@@ -297,7 +290,7 @@ static void guest_nmis(u64 me)
 		for (to = 1; to < CPUS; to++) {
 			sent[0][to]++;
 			/* an NMI has no vector: what is there is ignored */
-			x2apic_icr(to, ICR_NMI | (round & 0xff));
+			x2apic_icr(to, DM_NMI | (round & 0xff));
 		}
 		wait_for_acks(0);
 	}
@@ -515,7 +508,7 @@ static void guest_hand_over(u64 me)
 			break;
 		sent[me][next]++;
 		__atomic_fetch_add(&handovers, 1, __ATOMIC_SEQ_CST);
-		apic_icr(next, FIRST_VECTOR + me);
+		send_ipi(next, FIRST_VECTOR + me);
 		if (last)
 			break;
 	}
