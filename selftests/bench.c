@@ -40,7 +40,7 @@ static const char * const counters[NR_COUNTERS] = {
 
 static const char *device = "/dev/minivmm";
 static const char *launcher, *boot_kernel, *boot_initrd;
-static bool counting;
+static bool counting, smp_only;
 
 /* ------------------------------------------------------------------------ */
 /* What lib/vm.c wants of a test: here a failure ends the program.           */
@@ -505,8 +505,6 @@ static bool possible(const struct op *op)
 
 static void report(const struct op *op, const char *path, const char *other)
 {
-	if (!possible(op))
-		return;
 	if (other)
 		compare(op, path, other);
 	else
@@ -520,8 +518,10 @@ static void usage(void)
 
 	fprintf(stderr,
 		"usage: bench [--dev DEVICE | --compare KVM MINIVMM]\n"
-		"             [--launcher FILE --kernel FILE --initrd FILE] [OPERATION...]\n"
+		"             [--launcher FILE --kernel FILE --initrd FILE]\n"
+		"             [--smp-only | OPERATION...]\n"
 		"Prints instructions per operation; linux_boot needs all three files.\n"
+		"--smp-only: those that want a host with two CPUs, and no others\n"
 		"Operations:");
 	for (i = 0; (op = op_at(i)); i++)
 		fprintf(stderr, " %s", op->name);
@@ -542,6 +542,29 @@ static const struct op *find_op(const char *name)
 	return NULL;
 }
 
+static void report_all(const char *path, const char *other)
+{
+	const struct op *op;
+	u32 i;
+
+	for (i = 0; (op = op_at(i)); i++)
+		if (possible(op) && (op->cpus > 1 || !smp_only))
+			report(op, path, other);
+}
+
+static void report_named(char **names, const char *path, const char *other)
+{
+	u32 i;
+
+	for (i = 0; names[i]; i++)
+		if (!possible(find_op(names[i])))
+			fprintf(stderr, "bench: %s: not on this host\n",
+				names[i]);
+	for (i = 0; names[i]; i++)
+		if (possible(find_op(names[i])))
+			report(find_op(names[i]), path, other);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -550,10 +573,11 @@ int main(int argc, char **argv)
 		{ "launcher", required_argument, NULL, 'l' },
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "initrd", required_argument, NULL, 'i' },
+		{ "smp-only", no_argument, NULL, 's' },
 		{ }
 	};
 	const char *path = device, *other = NULL;
-	int option, i;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -575,16 +599,17 @@ int main(int argc, char **argv)
 		case 'i':
 			boot_initrd = optarg;
 			break;
+		case 's':
+			smp_only = true;
+			break;
 		default:
 			usage();
 		}
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (i = optind; i < argc; i++)
-		find_op(argv[i]);
-	for (i = optind; i < argc; i++)
-		report(find_op(argv[i]), path, other);
-	for (i = 0; optind == argc && op_at(i); i++)
-		report(op_at(i), path, other);
+	if (optind == argc)
+		report_all(path, other);
+	else
+		report_named(argv + optind, path, other);
 	return 0;
 }

@@ -13,7 +13,7 @@
 
 static void self_ipi(u64 ops)
 {
-	guest_irqs_on();
+	sti();
 	for (;;)
 		guest_say(TIMED_LOOP(ops, MSR_X2APIC_SELF_IPI, IRQ_VECTOR, 0,
 				     "wrmsr"));
@@ -21,7 +21,7 @@ static void self_ipi(u64 ops)
 
 static void icr_self(u64 ops)
 {
-	guest_irqs_on();
+	sti();
 	for (;;)
 		guest_say(TIMED_LOOP(ops, MSR_X2APIC_ICR, IRQ_VECTOR, 0,
 				     "wrmsr"));
@@ -48,7 +48,7 @@ static void tpr(u64 ops)
 static void deadline_now(u64 ops)
 {
 	wrmsr(MSR_X2APIC_LVT_TIMER, LVT_TSC_DEADLINE | IRQ_VECTOR);
-	guest_irqs_on();
+	sti();
 	for (;;) {
 		guest_irqs = 0;
 		guest_say(TIMED_LOOP(ops, MSR_TSC_DEADLINE, 0, 0,
@@ -88,7 +88,6 @@ static void deadline_hlt(u64 ops)
 {
 	u64 i, deadline, late;
 
-	guest_touch();
 	wrmsr(MSR_X2APIC_LVT_TIMER, LVT_TSC_DEADLINE | IRQ_VECTOR);
 	for (;;) {
 		for (i = 0, late = 0; i < ops; i++) {
@@ -155,11 +154,11 @@ static struct sample measure_eoi(const struct op *op)
 static int receivers[MAX_VCPUS];
 static struct minivmm_lapic_state quiet[MAX_VCPUS];
 
-/* To vCPU 1, 2, 3 ... */
-static void send_to_each(u64 ops)
+/* To so many vCPUs from the first on: bits 31:0, 63:32 of the argument */
+static void send_to_each(u64 arg)
 {
 	for (;;)
-		guest_say(TIMED_LOOP(ops, MSR_X2APIC_ICR, IRQ_VECTOR, 1,
+		guest_say(TIMED_LOOP(arg, MSR_X2APIC_ICR, IRQ_VECTOR, arg >> 32,
 				     "wrmsr\n"
 				     "incl %%edx"));
 }
@@ -183,10 +182,10 @@ static void quieten(struct vcpu *sender)
 	(void)sender;
 }
 
-static struct sample measure_send(const struct op *op)
+static struct sample measure_send(const struct op *op, void *guest_fn, u64 arg)
 {
 	struct vm *vm = irq_vm();
-	struct vcpu *vcpu = irq_vcpu(vm, 0, op->guest_fn, op->ops_per_run);
+	struct vcpu *vcpu = irq_vcpu(vm, 0, guest_fn, arg);
 	struct sample sample;
 	u32 i;
 
@@ -204,12 +203,33 @@ static struct sample measure_send(const struct op *op)
 	return sample;
 }
 
+/* To at most so many of them, lest the host's tick hits every run */
+#define MAX_SENDS	63
+
+static struct sample measure_unicast(const struct op *row)
+{
+	struct op op = *row;
+	u64 first;
+
+	op.ops_per_run = op.vcpus - 1 < MAX_SENDS ? op.vcpus - 1 : MAX_SENDS;
+	first = op.vcpus - op.ops_per_run;
+	return measure_send(&op, send_to_each, first << 32 | op.ops_per_run);
+}
+
+/* Each receiver counts as an operation. */
+static struct sample measure_broadcast(const struct op *row)
+{
+	struct op op = *row;
+
+	op.ops_per_run = op.vcpus - 1;
+	return measure_send(&op, send_to_all, 0);
+}
+
 /* ------------------------------------------------------------------------ */
 /* To a vCPU that is halted on the same CPU, and back                        */
 
 static void ping(u64 ops)
 {
-	guest_touch();
 	for (;;)
 		guest_say(TIMED_LOOP(ops, MSR_X2APIC_ICR, REPLY_VECTOR, 1,
 				     "wrmsr\n"
@@ -220,7 +240,6 @@ static void ping(u64 ops)
 
 static void pong(u64 ops)
 {
-	guest_touch();
 	for (;;)
 		guest_say(TIMED_LOOP(ops, MSR_X2APIC_ICR, IRQ_VECTOR, 0,
 				     "sti\n"
@@ -306,18 +325,6 @@ static struct sample measure_ipi_running(const struct op *op)
 
 /* ------------------------------------------------------------------------ */
 
-#define SEND_ROWS(nr)							\
-	{								\
-		.name = "ipi_unicast_" #nr, .measure = measure_send,	\
-		.caps = { CAP(IRQCHIP) }, .guest_fn = send_to_each,	\
-		.vcpus = nr, .ops_per_run = nr - 1, .runs = 12,		\
-		.loop_insns = LOOP_INSNS + EACH_INSNS,			\
-	}, {								\
-		.name = "ipi_broadcast_" #nr, .measure = measure_send,	\
-		.caps = { CAP(IRQCHIP) }, .guest_fn = send_to_all,	\
-		.vcpus = nr, .ops_per_run = nr - 1, .runs = 12,		\
-	}
-
 const struct op apic_ops[] = {
 	{
 		.name = "self_ipi", .measure = measure_irqs,
@@ -358,9 +365,8 @@ const struct op apic_ops[] = {
 		.ops_per_run = 20, .runs = 10,
 		.loop_insns = HANDLER_INSNS,
 	}, {
-		.name = "ipi_send", .measure = measure_send,
-		.caps = { CAP(IRQCHIP) }, .guest_fn = send_to_each,
-		.vcpus = 8, .ops_per_run = 7, .runs = 100,
+		.name = "ipi_send", .measure = measure_unicast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 8, .runs = 100,
 		.loop_insns = LOOP_INSNS + EACH_INSNS,
 	}, {
 		.name = "ipi_halted", .measure = measure_pair,
@@ -378,8 +384,35 @@ const struct op apic_ops[] = {
 		.caps = { CAP(IRQCHIP) },
 		.guest_fn = spin_even, .partner_fn = spin_odd,
 		.ops_per_run = 20, .runs = 8,
+	}, {
+		.name = "ipi_unicast_2", .measure = measure_unicast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 2, .runs = 12,
+		.loop_insns = LOOP_INSNS + EACH_INSNS,
+	}, {
+		.name = "ipi_unicast_16", .measure = measure_unicast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 16, .runs = 12,
+		.loop_insns = LOOP_INSNS + EACH_INSNS,
+	}, {
+		.name = "ipi_unicast_64", .measure = measure_unicast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 64, .runs = 12,
+		.loop_insns = LOOP_INSNS + EACH_INSNS,
+	}, {
+		.name = "ipi_unicast_255", .measure = measure_unicast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 255, .runs = 12,
+		.loop_insns = LOOP_INSNS + EACH_INSNS,
+	}, {
+		.name = "ipi_broadcast_2", .measure = measure_broadcast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 2, .runs = 12,
+	}, {
+		.name = "ipi_broadcast_16", .measure = measure_broadcast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 16, .runs = 12,
+	}, {
+		.name = "ipi_broadcast_64", .measure = measure_broadcast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 64, .runs = 12,
+	}, {
+		.name = "ipi_broadcast_255", .measure = measure_broadcast,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 255, .runs = 12,
 	},
-	SEND_ROWS(2), SEND_ROWS(16), SEND_ROWS(64), SEND_ROWS(255),
 };
 
 const u32 nr_apic_ops = ARRAY_SIZE(apic_ops);

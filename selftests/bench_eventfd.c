@@ -124,50 +124,53 @@ static void signal_msi(struct vm *vm)
 /* To the host and back, again and again */
 static void come_and_go(u64 unused __attribute__((unused)))
 {
-	guest_irqs_on();
+	sti();
 	for (;;)
 		outb(GUEST_CALL_PORT, 0);
 }
 
-/* With an interrupt before each run, by eventfd or (fd < 0) by ioctl */
-static void run_interrupted(struct vcpu *vcpu, int fd, u32 runs)
+#define NOTHING		-2
+#define BY_IOCTL	-1	/* and 0 or more: by that eventfd */
+
+#define CHUNK		20	/* runs, so few that the host's tick is rare */
+
+/* What so many runs cost with an interrupt, or nothing, before each */
+static u64 run_chunk(struct vcpu *vcpu, int how)
 {
+	u64 start = rdtsc();
 	u32 i;
 
-	for (i = 0; i < runs; i++) {
-		if (fd < 0)
+	for (i = 0; i < CHUNK; i++) {
+		if (how == BY_IOCTL)
 			signal_msi(vcpu->vm);
-		else
-			signal_eventfd(fd);
+		else if (how != NOTHING)
+			signal_eventfd(how);
 		run_to(vcpu, MINIVMM_EXIT_IO);
 	}
-}
-
-static void run_undisturbed(struct vcpu *vcpu, u32 runs)
-{
-	u32 i;
-
-	for (i = 0; i < runs; i++)
-		run_to(vcpu, MINIVMM_EXIT_IO);
+	return rdtsc() - start;
 }
 
 /* What a run costs more when there is an interrupt before it */
-static struct sample measure_before_run(const struct op *op, int fd,
+static struct sample measure_before_run(const struct op *op, int how,
 					struct vcpu *vcpu)
 {
 	struct sample sample = { .ops = op->runs };
+	u32 nr = op->runs / CHUNK, i;
+	s64 with[nr], without[nr], extra;
 
-	run_undisturbed(vcpu, op->runs / 4);
-	run_interrupted(vcpu, fd, op->runs / 4);
-	begin(&sample);
-	run_interrupted(vcpu, fd, op->runs);
-	end(&sample);
-	end(&sample);
-	run_undisturbed(vcpu, op->runs);
-	begin(&sample);
-	ASSERT_EQ(*vm_guest_ptr(vcpu->vm, &guest_replies),
-		  op->runs + op->runs / 4);
-	sample.ticks -= sample.ops * op->loop_insns;
+	run_chunk(vcpu, NOTHING);
+	run_chunk(vcpu, how);
+	for (i = 0; i < nr; i++) {
+		begin(&sample);
+		with[i] = run_chunk(vcpu, how);
+		end(&sample);
+		end(&sample);
+		without[i] = run_chunk(vcpu, NOTHING);
+		begin(&sample);
+	}
+	ASSERT_EQ(*vm_guest_ptr(vcpu->vm, &guest_replies), op->runs + CHUNK);
+	extra = lower_quartile(with, nr) - lower_quartile(without, nr);
+	sample.ticks = nr * extra - sample.ops * op->loop_insns;
 	return sample;
 }
 
@@ -187,7 +190,7 @@ static struct sample measure_signal_msi(const struct op *op)
 {
 	struct vm *vm = irq_vm();
 	struct vcpu *vcpu = irq_vcpu(vm, 0, come_and_go, 0);
-	struct sample sample = measure_before_run(op, -1, vcpu);
+	struct sample sample = measure_before_run(op, BY_IOCTL, vcpu);
 
 	vm_free(vm);
 	return sample;
@@ -200,7 +203,6 @@ static void serve(u64 ops)
 {
 	u64 i;
 
-	guest_touch();
 	for (i = 0; i < ops; i++)
 		asm volatile("sti\n"
 			     "hlt\n"
@@ -273,7 +275,7 @@ static struct sample measure_irqfd_running(const struct op *op)
 
 	receiver_start(&partner, vcpu);
 	interrupt_and_wait(vm, fd, op->runs / 4);
-	sample.gaps = -*vm_guest_ptr(vm, &guest_gaps);
+	sample.gaps -= *vm_guest_ptr(vm, &guest_gaps);
 	begin(&sample);
 	interrupt_and_wait(vm, fd, op->runs);
 	end(&sample);
@@ -320,7 +322,7 @@ const struct op eventfd_ops[] = {
 	}, {
 		.name = "irqfd", .measure = measure_irqfd,
 		.caps = { CAP(IRQCHIP), CAP(IRQFD), CAP(IRQ_ROUTING) },
-		.runs = 4000, .loop_insns = HANDLER_INSNS,
+		.runs = 2000, .loop_insns = HANDLER_INSNS,
 	}, {
 		.name = "irqfd_halted", .measure = measure_irqfd_halted,
 		.caps = {
@@ -335,7 +337,7 @@ const struct op eventfd_ops[] = {
 	}, {
 		.name = "signal_msi", .measure = measure_signal_msi,
 		.caps = { CAP(IRQCHIP), CAP(SIGNAL_MSI) },
-		.runs = 4000, .loop_insns = HANDLER_INSNS,
+		.runs = 2000, .loop_insns = HANDLER_INSNS,
 	},
 };
 

@@ -117,8 +117,7 @@ static int compare_ticks(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* A quarter of the runs were cheaper: one that the host's tick did not hit. */
-static s64 lower_quartile(s64 *ticks, u32 nr)
+s64 lower_quartile(s64 *ticks, u32 nr)
 {
 	qsort(ticks, nr, sizeof(*ticks), compare_ticks);
 	return ticks[nr / 4];
@@ -204,23 +203,11 @@ void receiver_stop(struct partner *partner)
 /* ------------------------------------------------------------------------ */
 /* In the guest                                                              */
 
-/*
- * The handlers run once each.  In Bochs 3.0 an EPT violation in the course of
- * delivering a virtual interrupt loses that and delivers vector 0 instead.
- */
-void guest_touch(void)
-{
-	asm volatile("int %0" : : "i"(IRQ_VECTOR) : "memory");
-	asm volatile("int %0" : : "i"(REPLY_VECTOR) : "memory");
-	guest_irqs = 0;
-	guest_replies = 0;
-}
-
 void guest_receive(u64 unused __attribute__((unused)))
 {
 	u64 now, last = rdtsc();
 
-	guest_irqs_on();
+	sti();
 	guest_receiving = 1;
 	while (!guest_stop) {
 		now = rdtsc();
