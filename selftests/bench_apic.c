@@ -292,18 +292,17 @@ static struct sample measure_pair(const struct op *op)
 }
 
 /* ------------------------------------------------------------------------ */
-/* To a vCPU that runs on another CPU, until its handler's answer is seen    */
+/* To a vCPU that runs on another CPU, until it has handled the interrupt    */
 
 static void send_and_wait(u64 ops)
 {
-	for (;;) {
-		guest_replies = 0;
+	for (;;)
 		guest_say(TIMED_LOOP(ops, MSR_X2APIC_ICR, REPLY_VECTOR, 1,
+				     "movl guest_seen, %%r9d\n"
 				     "incl %%r9d\n"
 				     "wrmsr\n"
-				     "2: cmpl %%r9d, guest_replies\n"
+				     "2: cmpl %%r9d, guest_seen\n"
 				     "jne 2b"));
-	}
 }
 
 static struct sample measure_ipi_running(const struct op *op)

@@ -254,13 +254,13 @@ static struct sample measure_irqfd_halted(const struct op *op)
 
 static void interrupt_and_wait(struct vm *vm, int fd, u32 times)
 {
-	volatile u32 *replies = vm_guest_ptr(vm, &guest_replies);
+	volatile u32 *seen = vm_guest_ptr(vm, &guest_seen);
 	u32 i, before;
 
 	for (i = 0; i < times; i++) {
-		before = *replies;
+		before = *seen;
 		signal_eventfd(fd);
-		while (*replies == before)
+		while (*seen == before)
 			;
 	}
 }

@@ -18,7 +18,7 @@
 extern const char bench_irq_handler[], bench_reply_handler[];
 
 volatile u32 guest_irqs, guest_replies, guest_gaps;
-volatile u32 guest_receiving, guest_stop;
+volatile u32 guest_receiving, guest_seen, guest_stop;
 
 /* ------------------------------------------------------------------------ */
 
@@ -214,6 +214,7 @@ void guest_receive(u64 unused __attribute__((unused)))
 		if (now - last > GAP_TICKS)
 			guest_gaps++;
 		last = now;
+		guest_seen = guest_replies;
 	}
 	guest_sync(0, 0);
 }

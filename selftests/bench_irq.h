@@ -35,7 +35,7 @@
  * gaps, times that it was not running.
  */
 extern volatile u32 guest_irqs, guest_replies, guest_gaps;
-extern volatile u32 guest_receiving, guest_stop;
+extern volatile u32 guest_receiving, guest_seen, guest_stop;
 
 /* ------------------------------------------------------------------------ */
 /* The host's side                                                           */
@@ -103,7 +103,13 @@ void receiver_stop(struct partner *partner);
 /* ------------------------------------------------------------------------ */
 /* The guest's side                                                          */
 
-/** guest_receive - take interrupts and count gaps until told to stop */
+/**
+ * guest_receive - take interrupts and count gaps until told to stop
+ *
+ * It is guest_seen that says so when an interrupt has been handled, not the
+ * handler: if the next one came before its EOI, the guest would go from handler
+ * to handler, in one gap.
+ */
 void guest_receive(u64 unused);
 
 #define TIMED_INSNS	7	/* of TIMED_LOOP, outside the loop */
