@@ -189,8 +189,6 @@ void vmx_apic_enter(struct mv_vcpu *vcpu)
 		load_eoi_vectors(vcpu);
 	if (vcpu->lapic->changed)
 		load_status(vcpu);
-	if (vmx_vectoring_quirk)
-		to_vmx(vcpu)->svi = vmcs_read(GUEST_INTR_STATUS) >> 8;
 }
 
 /**
@@ -222,28 +220,6 @@ void vmx_apic_take(struct mv_vcpu *vcpu)
 	vcpu->ev.interrupt.queued = true;
 	vcpu->ev.interrupt.soft = false;
 	vcpu->ev.interrupt.vector = vector;
-}
-
-/**
- * vmx_apic_vectoring() - which event did the exit cut short, if the CPU errs?
- * @vcpu: its VMCS is current
- * @info: IDT-vectoring information, valid
- *
- * Of a virtual interrupt Bochs says nothing but that there was one; the rest is
- * left from another event. It is in service already, and was not before.
- *
- * Return: the information.
- */
-u32 vmx_apic_vectoring(struct mv_vcpu *vcpu, u32 info)
-{
-	u8 svi;
-
-	if (!vcpu->lapic || !vmx_has_apicv())
-		return info;
-	svi = vmcs_read(GUEST_INTR_STATUS) >> 8;
-	if (!svi || svi == to_vmx(vcpu)->svi)
-		return info;
-	return VECTORING_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | svi;
 }
 
 /**

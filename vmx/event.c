@@ -210,8 +210,6 @@ void vmx_requeue(struct mv_vcpu *vcpu)
 	vcpu->exit.vectoring = info & VECTORING_INFO_VALID_MASK;
 	if (!vcpu->exit.vectoring)
 		return;
-	if (vmx_vectoring_quirk)
-		info = vmx_apic_vectoring(vcpu, info);
 
 	switch (info & VECTORING_INFO_TYPE_MASK) {
 	case INTR_TYPE_NMI_INTR:

@@ -14,11 +14,6 @@ module_param_named(irqoff_watchdog, vmx_irqoff_watchdog, bool, 0444);
 MODULE_PARM_DESC(irqoff_watchdog,
 		 "leave the guest every 10 ms, for CPUs (Bochs) that lose interrupt exits while the guest has interrupts off");
 
-bool vmx_vectoring_quirk;
-module_param_named(vectoring_quirk, vmx_vectoring_quirk, bool, 0444);
-MODULE_PARM_DESC(vectoring_quirk,
-		 "for CPUs (Bochs) that do not tell which virtual interrupt an exit cut short");
-
 bool vmx_use_apicv = true;
 module_param_named(apicv, vmx_use_apicv, bool, 0444);
 MODULE_PARM_DESC(apicv,

@@ -56,7 +56,6 @@ enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ }
  * @host_rsp: likewise; kept by the entry stub
  * @timer: the VMX-preemption timer's value as it stands in the VMCS
  * @threshold: likewise the TPR threshold
- * @svi: the vector in service when the guest was entered; vectoring_quirk only
  * @eoi_loaded: the EOI-exit bitmaps have been written
  */
 struct vmx_vcpu {
@@ -72,7 +71,6 @@ struct vmx_vcpu {
 	unsigned long host_rsp;
 	u32 timer;
 	u32 threshold;
-	u8 svi;
 	bool eoi_loaded;
 };
 
@@ -103,7 +101,6 @@ struct vmx_host {
 /* ---- main.c --------------------------------------------------------------- */
 
 extern bool vmx_irqoff_watchdog;
-extern bool vmx_vectoring_quirk;
 extern bool vmx_use_apicv;
 
 /* ---- caps.c: what this CPU can do, and which of it we use ------------------ */
@@ -189,7 +186,6 @@ void vmx_apic_setup(struct mv_vcpu *vcpu);
 void vmx_apic_enter(struct mv_vcpu *vcpu);
 bool vmx_apic_waits(struct mv_vcpu *vcpu);
 void vmx_apic_take(struct mv_vcpu *vcpu);
-u32 vmx_apic_vectoring(struct mv_vcpu *vcpu, u32 info);
 void vmx_apic_set_threshold(struct mv_vcpu *vcpu);
 void vmx_notify(int cpu);
 
