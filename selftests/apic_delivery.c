@@ -76,8 +76,11 @@ static u32 receivers(struct vm *vm, u32 vector)
 
 #define EXPECT_IPI(vm, dest, low, vector, mask)				\
 	do {								\
-		ipi(vm, dest, (low) | ICR_ASSERT | (vector));		\
-		EXPECT_EQ(receivers(vm, vector), mask);			\
+		struct vm *vm_ = (vm);					\
+		u32 vector_ = (vector);					\
+									\
+		ipi(vm_, dest, (low) | ICR_ASSERT | vector_);		\
+		EXPECT_EQ(receivers(vm_, vector_), mask);		\
 	} while (0)
 
 /* Run to the guest's next sync: the hits that it has counted */

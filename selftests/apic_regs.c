@@ -615,7 +615,10 @@ TEST(x2apic_upper_half)
 	run(guest_x2apic_upper_half, 0);
 }
 
-static const struct mask reserved_bits[] = {
+static const struct {
+	u32 reg;
+	u32 reserved;
+} reserved_bits[] = {
 	{ APIC_TPR, ~0xffU },
 	{ APIC_SVR, ~(0x1ffU | 1U << 9 | SVR_NO_EOI_BROADCAST) },
 	{ APIC_LVT_TIMER, ~(0x700ffU | LVT_PENDING) },
@@ -629,15 +632,16 @@ static const struct mask reserved_bits[] = {
 
 static void guest_x2apic_reserved_bits(void)
 {
-	u32 i, bit;
+	u32 i, bit, msr;
 
 	apic_start(X2APIC);
-	for (i = 0; i < ARRAY_SIZE(reserved_bits); i++)
+	for (i = 0; i < ARRAY_SIZE(reserved_bits); i++) {
+		msr = X2APIC_MSR(reserved_bits[i].reg);
 		for (bit = 0; bit < 32; bit++)
-			if (reserved_bits[i].writable >> bit & 1)
-				GUEST_ASSERT_EQ(wrmsr_safe(
-					X2APIC_MSR(reserved_bits[i].reg),
-					1UL << bit), GP_VECTOR);
+			if (reserved_bits[i].reserved >> bit & 1)
+				GUEST_ASSERT_EQ(wrmsr_safe(msr, 1UL << bit),
+						GP_VECTOR);
+	}
 }
 
 TEST(x2apic_reserved_bits)
@@ -1287,7 +1291,7 @@ static void round_trip(u64 mode)
 	vcpu_set_apic_mode(to, mode);
 	vcpu_set_lapic(to, &lapic);
 	copy = vcpu_lapic(to);
-	/* KVM computes PPR from its cache of what is in service, not yet set. */
+	/* KVM computes PPR from a cache of what is in service, not yet set. */
 	if (!dev_is_minivmm())
 		*lapic_reg(&copy, APIC_PPR) = *lapic_reg(&lapic, APIC_PPR);
 	for (reg = 0; reg < MINIVMM_APIC_REG_SIZE; reg += 16)
