@@ -74,9 +74,9 @@ static u32 receivers(struct vm *vm, u32 vector)
 	return mask;
 }
 
-#define EXPECT_IPI(vm, dest, low, vector, mask)				\
+#define EXPECT_IPI(machine, dest, low, vector, mask)			\
 	do {								\
-		struct vm *vm_ = (vm);					\
+		struct vm *vm_ = (machine);				\
 		u32 vector_ = (vector);					\
 									\
 		ipi(vm_, dest, (low) | ICR_ASSERT | vector_);		\
