@@ -490,8 +490,6 @@ static void guest_x2apic_write_only(void)
 
 TEST(x2apic_write_only)
 {
-	if (!dev_is_minivmm())
-		SKIP("KVM 6.1 with APICv lets the CPU read them");
 	run(guest_x2apic_write_only, 0);
 }
 
@@ -563,8 +561,6 @@ static void guest_x2apic_reserved_reads(void)
 
 TEST(x2apic_reserved_reads)
 {
-	if (!dev_is_minivmm())
-		SKIP("KVM 6.1 with APICv lets the CPU read them");
 	run(guest_x2apic_reserved_reads, 0);
 }
 
@@ -666,8 +662,6 @@ static void guest_x2apic_icr_reserved(void)
 
 TEST(x2apic_icr_reserved)
 {
-	if (!dev_is_minivmm())
-		SKIP("KVM before 6.12 has no reserved bits in ICR");
 	run(guest_x2apic_icr_reserved, 0);
 }
 
