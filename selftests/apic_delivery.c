@@ -1998,7 +1998,7 @@ TEST(client_nmi)
 
 static void run_timer(void *fn, u64 mode)
 {
-	/* never in what KVM calls supported: it needs a local APIC */
+	/* left out by older KVMs: it needs a local APIC */
 	cpuid_entry(supported_cpuid(), 1, 0)->ecx |= 1U << 24;
 	run(fn, mode);
 }
