@@ -28,7 +28,7 @@ static void run(void *fn, u64 arg)
 	ASSERT_DONE(vcpu);
 }
 
-/* Older KVMs leave it out of what they call supported: it needs a local APIC. */
+/* Older KVMs leave it out of what they support: it needs a local APIC. */
 static void offer_deadline_timer(void)
 {
 	cpuid_entry(supported_cpuid(), 1, 0)->ecx |= 1U << 24;
