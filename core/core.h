@@ -70,6 +70,7 @@ void mv_vcpu_destroy(struct mv_vcpu *vcpu);
 
 /* ---- state.c: registers in and out --------------------------------------- */
 
+void mv_state_init(struct mv_vcpu *vcpu);
 void mv_state_reset(struct mv_vcpu *vcpu);
 void mv_get_regs(struct mv_vcpu *vcpu, struct minivmm_regs *regs);
 void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs);
@@ -81,6 +82,7 @@ int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 /* ---- run.c: MINIVMM_RUN -------------------------------------------------- */
 
 int mv_vcpu_run(struct mv_vcpu *vcpu);
+void mv_leave_guest(struct mv_vm *vm);
 void mv_skip_insn(struct mv_vcpu *vcpu);
 void mv_finish_iteration(struct mv_vcpu *vcpu);
 int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len);
@@ -91,6 +93,7 @@ void mv_queue_fault(struct mv_vcpu *vcpu, const struct mv_fault *fault);
 bool mv_ready_for_interrupt(struct mv_vcpu *vcpu);
 int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
 void mv_queue_nmi(struct mv_vcpu *vcpu);
+void mv_pull_nmis(struct mv_vcpu *vcpu);
 void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
@@ -224,16 +227,58 @@ int mv_irq_deliver(struct mv_vm *vm, const struct mv_irq *irq);
 int mv_msi_deliver(struct mv_vm *vm, u64 address, u32 data);
 /* The 8259 pair's INTR line rose: who takes external interrupts looks again. */
 void mv_extint_raised(struct mv_vm *vm);
-/* vm->eoi_vectors changed: returns when no vCPU runs with the old ones. Sleeps. */
-void mv_eoi_vectors_changed(struct mv_vm *vm);
+bool mv_extint_ready(struct mv_vcpu *vcpu);
 
-/* ---- irqchip/lapic.c: local APICs -------------------------------------------*/
+/* ---- irqchip/lapic.c, apic_timer.c: the local APIC --------------------------*/
 
-/* The vCPU's own registers at 0xfee00000: true if they were, and it is done. */
+int mv_apic_create(struct mv_vcpu *vcpu);
+void mv_apic_destroy(struct mv_vcpu *vcpu);
+void mv_apic_reset(struct mv_vcpu *vcpu);
+int mv_apic_set_base(struct mv_vcpu *vcpu, u64 value, bool client);
+void mv_apic_set_tpr(struct mv_vcpu *vcpu, u32 tpr);
+int mv_x2apic_read(struct mv_vcpu *vcpu, u32 index, u64 *data);
+int mv_x2apic_write(struct mv_vcpu *vcpu, u32 index, u64 data);
 bool mv_lapic_mmio_read(struct mv_vcpu *vcpu, u64 gpa, void *data,
 			unsigned int len);
 bool mv_lapic_mmio_write(struct mv_vcpu *vcpu, u64 gpa, const void *data,
 			 unsigned int len);
+int mv_get_lapic(struct mv_vcpu *vcpu, struct minivmm_lapic_state *state);
+int mv_set_lapic(struct mv_vcpu *vcpu, const struct minivmm_lapic_state *state);
+u64 mv_get_tsc_deadline(struct mv_vcpu *vcpu);
+int mv_set_tsc_deadline(struct mv_vcpu *vcpu, u64 data, bool client);
+void mv_apic_tsc_moved(struct mv_vcpu *vcpu);
+void mv_apic_timer_check(struct mv_vcpu *vcpu);
+void mv_apic_timer_block(struct mv_vcpu *vcpu);
+void mv_apic_timer_unblock(struct mv_vcpu *vcpu);
+
+/* CR8 is the upper half of the task priority (SDM 11.8.6). */
+static inline u64 mv_get_cr8(const struct mv_vcpu *vcpu)
+{
+	if (!vcpu->lapic)
+		return vcpu->cr8;
+	return (READ_ONCE(*(u32 *)(vcpu->lapic->regs + 0x80)) >> 4) & 15;
+}
+
+static inline void mv_set_cr8(struct mv_vcpu *vcpu, u64 value)
+{
+	if (vcpu->lapic)
+		mv_apic_set_tpr(vcpu, value << 4);
+	else
+		vcpu->cr8 = value;
+}
+
+/* ---- mp.c: several vCPUs; waiting and waking ---------------------------------*/
+
+void mv_kick_posted(struct mv_vcpu *vcpu);
+void mv_request(struct mv_vcpu *vcpu, int request);
+/* vm->eoi_vectors changed: returns when no vCPU runs with the old ones. Sleeps. */
+void mv_eoi_vectors_changed(struct mv_vm *vm);
+int mv_handle_requests(struct mv_vcpu *vcpu);
+u32 mv_get_mp_state(struct mv_vcpu *vcpu);
+int mv_set_mp_state(struct mv_vcpu *vcpu, u32 state);
+int mv_wait(struct mv_vcpu *vcpu);
+void mv_set_thread(struct mv_vcpu *vcpu);
+int mv_yield(struct mv_vcpu *vcpu);
 
 /* ---- irqchip/ioctl.c: the VM's ioctls of what follows -----------------------*/
 
@@ -352,6 +397,18 @@ int mv_msr_index_list(struct minivmm_msr_list __user *user);
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
+
+/* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
+
+void mv_tsc_init(struct mv_vm *vm);
+void mv_tsc_reset(struct mv_vcpu *vcpu);
+u64 mv_guest_tsc(const struct mv_vcpu *vcpu, u64 host_tsc);
+u64 mv_host_tsc(const struct mv_vcpu *vcpu, u64 guest_tsc);
+void mv_client_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_guest_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_guest_write_tsc_adjust(struct mv_vcpu *vcpu, u64 data);
+bool mv_tsc_can_scale(void);
+int mv_set_tsc_khz(struct mv_vcpu *vcpu, u32 khz);
 
 /* ---- fpu.c ------------------------------------------------------------------*/
 

@@ -42,6 +42,8 @@ enum { EAX, EBX, ECX, EDX };
 
 /* Bits that the guest's own control registers decide (SDM vol. 2, CPUID) */
 #define LEAF1_ECX_OSXSAVE	BIT(27)
+#define LEAF1_ECX_X2APIC	BIT(21)
+#define LEAF1_ECX_TSC_DEADLINE	BIT(24)
 #define LEAF1_EDX_APIC		BIT(9)
 #define LEAF7_ECX_OSPKE		BIT(4)
 
@@ -71,8 +73,7 @@ struct leaf_mask {
 static const struct leaf_mask masks[] = {
 	/*
 	 * Without: DTES64 2, MONITOR 3, DS-CPL 4, VMX 5, SMX 6, EIST 7, TM2 8,
-	 * CNXT-ID 10, SDBG 11, xTPR 14, PDCM 15, DCA 18, x2APIC 21,
-	 * TSC-deadline 24.
+	 * CNXT-ID 10, SDBG 11, xTPR 14, PDCM 15, DCA 18.
 	 */
 	{ 1, 0, ECX, BIT(0) |		/* SSE3 */
 		     BIT(1) |		/* PCLMULQDQ */
@@ -81,6 +82,7 @@ static const struct leaf_mask masks[] = {
 		     BIT(17) |		/* PCID */
 		     BIT(19) |		/* SSE4.1 */
 		     BIT(20) |		/* SSE4.2 */
+		     BIT(21) |		/* x2APIC */
 		     BIT(22) |		/* MOVBE */
 		     BIT(23) |		/* POPCNT */
 		     BIT(25) |		/* AES */
@@ -290,6 +292,11 @@ static int add_leaf1(struct cpuid_list *list)
 	e->eax = eax;
 	/* The count of logical CPUs and the APIC ID are the client's to fill. */
 	e->ebx = ebx & 0xffff;
+	/*
+	 * x2APIC is ours, whatever the CPU has. TSC-deadline is, too, but has a
+	 * capability of its own: clients add it.
+	 */
+	e->ecx |= BIT(21);
 	e->ecx |= BIT(31);	/* runs under a hypervisor */
 	if (!(mv_ops->caps.cr4 & X86_CR4_PCIDE))
 		e->ecx &= ~BIT(17);
@@ -765,6 +772,9 @@ static void derive(struct mv_vcpu *vcpu)
 	vcpu->cpuid.invpcid = mv_ops->caps.invpcid &&
 		(guest_feature(vcpu, 7, EBX) & BIT(10));
 	vcpu->cpuid.apic = guest_feature(vcpu, 1, EDX) & LEAF1_EDX_APIC;
+	vcpu->cpuid.x2apic = guest_feature(vcpu, 1, ECX) & LEAF1_ECX_X2APIC;
+	vcpu->cpuid.tsc_deadline = guest_feature(vcpu, 1, ECX) &
+				   LEAF1_ECX_TSC_DEADLINE;
 	vcpu->fpu_features = states & mv_fpu_features();
 	vcpu->dirty |= MV_STATE_CPUID | MV_STATE_SYSCALL;
 }
@@ -783,6 +793,8 @@ void mv_cpuid_reset(struct mv_vcpu *vcpu)
 	vcpu->cpuid.maxphyaddr = 36;
 	vcpu->cpuid.rdtscp = mv_ops->caps.rdtscp;
 	vcpu->cpuid.invpcid = mv_ops->caps.invpcid;
+	vcpu->cpuid.x2apic = true;
+	vcpu->cpuid.tsc_deadline = true;
 	vcpu->fpu_features = mv_fpu_features();
 }
 

@@ -51,6 +51,8 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_DEBUGREGS:
 	case MINIVMM_CAP_X86_ROBUST_SINGLESTEP:
 	case MINIVMM_CAP_XSAVE:
+	case MINIVMM_CAP_GET_TSC_KHZ:
+	case MINIVMM_CAP_TSC_DEADLINE_TIMER:
 	case MINIVMM_CAP_SIGNAL_MSI:
 	case MINIVMM_CAP_READONLY_MEM:
 	case MINIVMM_CAP_IRQFD_RESAMPLE:
@@ -61,6 +63,8 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 		return 1;
+	case MINIVMM_CAP_TSC_CONTROL:
+		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
 	case MINIVMM_CAP_INTR_SHADOW:

@@ -16,6 +16,7 @@
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
@@ -77,6 +78,7 @@ struct mv_msr_store {
 #define CLIENT_ONLY	BIT(4)	/* the guest gets at it without an exit */
 #define NEED_RDTSCP	BIT(5)	/* exists with RDTSCP or RDPID only */
 #define IN_STORE	BIT(6)	/* kept in struct mv_msr_store */
+#define NEED_TSC_DEADLINE BIT(7) /* exists if the local APIC's timer has it */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -173,11 +175,15 @@ static bool valid_mtrr_var(struct mv_vcpu *vcpu, u32 index, u64 data)
 /**
  * mv_valid_apic_base() - can IA32_APIC_BASE have this value? (SDM 11.4.4)
  * @vcpu: the vCPU
- * @value: x2APIC mode, bit 10, is not offered
+ * @value: x2APIC mode needs the APIC to be on, and CPUID to have it
  */
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value)
 {
-	return !(value & (beyond_maxphyaddr(vcpu) | 0x6ff));
+	u64 reserved = beyond_maxphyaddr(vcpu) | 0x2ff;
+
+	if (!vcpu->cpuid.x2apic || !(value & MSR_IA32_APICBASE_ENABLE))
+		reserved |= X2APIC_ENABLE;
+	return !(value & reserved);
 }
 
 static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
@@ -189,26 +195,25 @@ static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
 
 static u64 get_tsc(struct mv_vcpu *vcpu)
 {
-	return rdtsc() + vcpu->tsc_offset;
+	return mv_guest_tsc(vcpu, rdtsc());
 }
 
-/* A write of the guest's moves TSC_ADJUST along (SDM 18.17.3). */
 static int set_tsc(struct mv_vcpu *vcpu, u64 data, bool client)
 {
-	u64 offset = data - rdtsc();
-
-	if (!client)
-		vcpu->tsc_adjust += offset - vcpu->tsc_offset;
-	vcpu->tsc_offset = offset;
+	if (client)
+		mv_client_write_tsc(vcpu, data);
+	else
+		mv_guest_write_tsc(vcpu, data);
 	return 0;
 }
 
 /* A client restores the TSC by itself: for it this is a number only. */
 static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 {
-	if (!client)
-		vcpu->tsc_offset += data - vcpu->tsc_adjust;
-	vcpu->tsc_adjust = data;
+	if (client)
+		vcpu->tsc_adjust = data;
+	else
+		mv_guest_write_tsc_adjust(vcpu, data);
 	return 0;
 }
 
@@ -216,13 +221,6 @@ static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 static int set_sysenter_cs(struct mv_vcpu *vcpu, u64 data, bool client)
 {
 	vcpu->sysenter_cs = (u32)data;
-	return 0;
-}
-
-static int set_apic_base(struct mv_vcpu *vcpu, u64 data, bool client)
-{
-	vcpu->apic_base = data;
-	mv_cpuid_update(vcpu);
 	return 0;
 }
 
@@ -257,12 +255,12 @@ static int set_misc_enable(struct mv_vcpu *vcpu, u64 data, bool client)
 /* ---- the table --------------------------------------------------------------- */
 
 static const struct msr_row rows[] = {
-	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc,
-	  .dirty = MV_STATE_MSRS },
-	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust,
-	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc },
+	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_APICBASE, VCPU(apic_base), .valid = valid_apic_base,
-	  .set = set_apic_base },
+	  .set = mv_apic_set_base },
+	{ MSR_IA32_TSC_DEADLINE, .flags = NEED_TSC_DEADLINE,
+	  .get = mv_get_tsc_deadline, .set = mv_set_tsc_deadline },
 	{ MSR_EFER, VCPU(efer), .set = set_efer,
 	  .dirty = MV_STATE_CRS | MV_STATE_SYSCALL },
 	{ MSR_IA32_CR_PAT, VCPU(pat), .valid = valid_pat,
@@ -329,7 +327,7 @@ static const struct msr_row rows[] = {
  * The row of each MSR number, plus 1. All lie in two ranges, so a byte for
  * every number there makes the search one load.
  */
-#define NR_LOW		0x400
+#define NR_LOW		0x700
 #define HIGH_BASE	0xc0000080
 #define NR_HIGH		0x100
 
@@ -423,7 +421,15 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
 		return NULL;
 	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
 		return NULL;
+	if ((row->flags & NEED_TSC_DEADLINE) && !vcpu->cpuid.tsc_deadline)
+		return NULL;
 	return row;
+}
+
+/* The APIC's registers, 800H to 8FFH (SDM 11.12.1.2), are lapic.c's. */
+static bool is_x2apic_msr(u32 index)
+{
+	return (index & ~0xffU) == APIC_BASE_MSR;
 }
 
 /**
@@ -437,8 +443,11 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
  */
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
 {
-	const struct msr_row *row = guest_row(vcpu, index);
+	const struct msr_row *row;
 
+	if (is_x2apic_msr(index))
+		return mv_x2apic_read(vcpu, index, data);
+	row = guest_row(vcpu, index);
 	if (!row)
 		return -EINVAL;
 	*data = get_value(vcpu, row, index);
@@ -460,8 +469,11 @@ EXPORT_SYMBOL_GPL(mv_read_msr);
  */
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 {
-	const struct msr_row *row = guest_row(vcpu, index);
+	const struct msr_row *row;
 
+	if (is_x2apic_msr(index))
+		return mv_x2apic_write(vcpu, index, data);
+	row = guest_row(vcpu, index);
 	if (!row)
 		return -EINVAL;
 	if (row->flags & IGNORE_WRITES)

@@ -11,7 +11,6 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <asm/msr.h>
 #include "core.h"
 
 static struct mv_vm *mv_vm_create(void)
@@ -27,8 +26,9 @@ static struct mv_vm *mv_vm_create(void)
 		goto put_module;
 	kref_init(&vm->refs);
 	mutex_init(&vm->lock);
+	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
-	vm->tsc_base = rdtsc();
+	mv_tsc_init(vm);
 	mmgrab(vm->mm);
 	ret = mv_ops->vm_create(vm);
 	if (ret)
