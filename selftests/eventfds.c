@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* irqfds and ioeventfds. */
-#include <stdlib.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest.h"
+
+#define CHURN		200
 
 #define PORT		0x1234
 #define LAST_PORT	0x1300
@@ -122,6 +124,49 @@ TEST(port_datamatch)
 	/* bits that no write of this length has never match */
 	ASSERT_OK(ioeventfd(vcpu->vm, hit, PORT, 1, PIO | MATCH, 0x3344));
 	EXPECT_EQ(out_round(vcpu), 1 | 4);
+}
+
+struct churn {
+	struct vcpu *vcpu;
+	bool stop;
+	u64 rounds, exits;
+};
+
+static void *run_rounds(void *arg)
+{
+	struct churn *churn = arg;
+
+	while (!__atomic_load_n(&churn->stop, __ATOMIC_RELAXED)) {
+		churn->exits += __builtin_popcount(out_round(churn->vcpu));
+		churn->rounds++;
+	}
+	return NULL;
+}
+
+/* Whatever changes while the guest runs, each write has exactly one taker. */
+TEST(no_write_is_lost)
+{
+	struct churn churn = { .vcpu = vcpu_create(vm_create(), 0) };
+	struct vm *vm = churn.vcpu->vm;
+	int fd = new_eventfd(), other = new_eventfd(), i;
+	pthread_t thread;
+
+	vcpu_setup_real(churn.vcpu, &out_guest);
+	ASSERT_EQ(pthread_create(&thread, NULL, run_rounds, &churn), 0);
+	for (i = 0; i < CHURN; i++) {
+		ASSERT_OK(ioeventfd(vm, fd, PORT, 1 << i % 3, PIO, 0));
+		ASSERT_OK(ioeventfd(vm, other, PORT + i % 2, 4, PIO | MATCH,
+				    i & 4 ? 0x11223344 : i));
+		ASSERT_OK(ioeventfd(vm, fd, PORT, 1 << i % 3, PIO | REMOVE,
+				    0));
+		ASSERT_OK(ioeventfd(vm, other, PORT + i % 2, 4,
+				    PIO | MATCH | REMOVE,
+				    i & 4 ? 0x11223344 : i));
+	}
+	__atomic_store_n(&churn.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(churn.exits + signals(fd) + signals(other),
+		  3 * churn.rounds);
 }
 
 guest_code16(outs_guest,
@@ -421,6 +466,43 @@ TEST(irqfd_hangs_up)
 	vm_free(vm);
 	signal_eventfd(fd);
 	EXPECT_EQ(signals(fd), 1);
+}
+
+static void *signal_on(void *arg)
+{
+	u64 one = 1;
+	int *fd = arg, now;
+
+	while ((now = __atomic_load_n(fd, __ATOMIC_RELAXED)) >= 0)
+		if (write(now, &one, sizeof(one)) < 0)
+			ASSERT_EQ(errno, EAGAIN);
+	return NULL;
+}
+
+/* The eventfd is signalled, the routes change, and the irqfd comes and goes. */
+TEST(irqfd_churn)
+{
+	struct minivmm_irq_routing none = { 0 };
+	int fd = new_eventfd(), resample = new_eventfd(), target = fd, i;
+	struct vm *vm = vm_with_chips();
+	pthread_t thread;
+
+	ASSERT_EQ(pthread_create(&thread, NULL, signal_on, &target), 0);
+	for (i = 0; i < CHURN; i++) {
+		ASSERT_OK(irqfd(vm, fd, i % 24, i & 1 ? RESAMPLE : 0,
+				resample));
+		if (i % 8 == 0)
+			ASSERT_OK(ioctl(vm->fd, MINIVMM_SET_GSI_ROUTING,
+					&none));
+		if (i % 16 == 15) {
+			vm_free(vm);
+			vm = vm_with_chips();
+		} else {
+			ASSERT_OK(irqfd(vm, fd, i % 24, IRQFD_REMOVE, 0));
+		}
+	}
+	__atomic_store_n(&target, -1, __ATOMIC_RELAXED);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
 }
 
 TEST(irqfd_errors)
