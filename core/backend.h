@@ -295,6 +295,12 @@ enum mv_irqchip_mode {
 	MV_IRQCHIP_KERNEL,	/* and the I/O APIC and the 8259 pair */
 };
 
+/* How many ns a TSC tick takes: mul * 2^(shift - 32), as in pvclock's ABI */
+struct mv_tick_length {
+	u32 mul;
+	s8 shift;
+};
+
 /**
  * struct mv_logical - who has which logical xAPIC ID (SDM 11.6.2.2)
  * @lock: serializes changes; readers take none
@@ -326,10 +332,12 @@ struct mv_logical {
  *	less flushes before it enters
  * @flushed_gen: no CPU uses translations taken away before this
  * @running: CPUs inside the run section for this VM
- * @time_lock: guards @tsc_sync
+ * @time_lock: guards @tsc_sync and @clock
  * @tsc_base: host TSC at creation; the guest's starts at 0
  * @tsc_sync: offset and ratio of the TSC that the client wrote last, if it did
  *	(@written), which others are held to; see tsc.c
+ * @clock: it was @ns when the host's TSC read @tsc; see clock.c. A vCPU that
+ *	has seen less than @gen writes its page before it enters
  * @irqchip: enum mv_irqchip_mode; constant once a vCPU exists
  * @eoi_vectors: vectors whose EOI the I/O APIC, or the client's, must hear of
  * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
@@ -366,12 +374,18 @@ struct mv_vm {
 	atomic64_t tlb_gen;
 	u64 flushed_gen;
 	struct cpumask running;
-	spinlock_t time_lock;
+	spinlock_t time_lock;		/* tsc_sync, clock */
 	u64 tsc_base;
 	struct {
 		u64 offset, ratio;
 		bool written;
 	} tsc_sync;
+	struct {
+		u64 tsc, ns;
+		struct mv_tick_length tick;
+		u32 gen;
+		u64 wall_msr;	/* READ_ONCE: the vCPUs share the MSR */
+	} clock;
 	enum mv_irqchip_mode irqchip;
 	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
 	u32 eoi_gen;
@@ -443,6 +457,15 @@ struct mv_vcpu {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	u64 tsc_offset, tsc_ratio, tsc_adjust;	/* see tsc.c */
 	u32 tsc_khz;		/* the guest's */
+	struct {
+		u64 msr;
+		u32 gen;	/* the vm->clock.gen that the page shows */
+		bool want_wall;	/* the guest asked for the wall clock */
+	} clock;
+	struct {
+		u64 msr;
+		u64 seen;	/* ns of waiting that the guest knows of */
+	} steal;
 	struct mv_msr_store *msrs;	/* the ones only remembered; msr.c */
 
 	void *fpu;		/* one page, XSAVE standard format */

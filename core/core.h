@@ -408,7 +408,56 @@ void mv_client_write_tsc(struct mv_vcpu *vcpu, u64 data);
 void mv_guest_write_tsc(struct mv_vcpu *vcpu, u64 data);
 void mv_guest_write_tsc_adjust(struct mv_vcpu *vcpu, u64 data);
 bool mv_tsc_can_scale(void);
+bool mv_tsc_is_scaled(const struct mv_vcpu *vcpu);
 int mv_set_tsc_khz(struct mv_vcpu *vcpu, u32 khz);
+
+/* ---- clock.c: the paravirtual clock -----------------------------------------*/
+
+#define MV_CLOCK_FLAGS	(MINIVMM_CLOCK_TSC_STABLE | MINIVMM_CLOCK_REALTIME | \
+			 MINIVMM_CLOCK_HOST_TSC)
+
+void mv_clock_init(void);
+bool mv_clock_offered(void);
+u32 mv_clock_features(void);
+void mv_clock_create(struct mv_vm *vm);
+void mv_clock_forget(struct mv_vcpu *vcpu);
+void mv_clock_update(struct mv_vcpu *vcpu);
+void mv_write_system_time(struct mv_vcpu *vcpu, u64 data);
+void mv_write_wall_clock(struct mv_vcpu *vcpu, u64 data);
+void mv_get_clock(struct mv_vm *vm, struct minivmm_clock_data *data);
+int mv_set_clock(struct mv_vm *vm, const struct minivmm_clock_data *data);
+
+/* Must mv_clock_update() be called before the guest goes on? Any context. */
+static inline bool mv_clock_stale(const struct mv_vcpu *vcpu)
+{
+	return vcpu->clock.gen != READ_ONCE(vcpu->vm->clock.gen);
+}
+
+/* ---- steal.c: steal time ----------------------------------------------------*/
+
+#define MV_STEAL_UNKNOWN	(~0ULL)
+
+bool mv_steal_offered(void);
+u32 mv_steal_features(void);
+bool mv_valid_steal_time(u64 data);
+void mv_write_steal_time(struct mv_vcpu *vcpu, u64 data);
+void mv_steal_update(struct mv_vcpu *vcpu);
+
+/* How long this thread has waited for a CPU so far, in ns */
+static inline u64 mv_run_delay(void)
+{
+#ifdef CONFIG_SCHED_INFO
+	return current->sched_info.run_delay;
+#else
+	return 0;
+#endif
+}
+
+/* Must mv_steal_update() be called? By the vCPU's thread, in any context. */
+static inline bool mv_steal_stale(const struct mv_vcpu *vcpu)
+{
+	return (vcpu->steal.msr & 1) && vcpu->steal.seen != mv_run_delay();
+}
 
 /* ---- fpu.c ------------------------------------------------------------------*/
 

@@ -23,6 +23,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/processor.h>
+#include <uapi/asm/kvm_para.h>
 
 #include "compat.h"
 #include "core.h"
@@ -416,8 +417,9 @@ static int add_basic(struct cpuid_list *list)
 
 /*
  * The signature is KVM's, since the interface below is a subset of KVM's:
- * guests that know it take only what the feature word offers, which is nothing
- * yet, and clients look for these leaves to add their own.
+ * guests that know it take only what the feature word offers, and clients look
+ * for these leaves to add their own. The delay of port I/O that is not needed
+ * is that for devices of the ISA bus: there are none.
  */
 static int add_hypervisor(struct cpuid_list *list)
 {
@@ -431,7 +433,12 @@ static int add_hypervisor(struct cpuid_list *list)
 	memcpy(&e->ebx, signature, 4);
 	memcpy(&e->ecx, signature + 4, 4);
 	memcpy(&e->edx, signature + 8, 4);
-	return add_zero(list, MAX_HYPERVISOR, false) ? 0 : -E2BIG;
+	e = add_zero(list, MAX_HYPERVISOR, false);
+	if (!e)
+		return -E2BIG;
+	e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY) | mv_clock_features() |
+		 mv_steal_features();
+	return 0;
 }
 
 /* Linear and physical address bits */

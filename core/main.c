@@ -63,6 +63,10 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 		return 1;
+	case MINIVMM_CAP_CLOCKSOURCE:
+		return mv_clock_offered();
+	case MINIVMM_CAP_ADJUST_CLOCK:
+		return MV_CLOCK_FLAGS;
 	case MINIVMM_CAP_TSC_CONTROL:
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
@@ -183,6 +187,7 @@ static int __init mv_init(void)
 	int ret;
 
 	mv_msr_init();
+	mv_clock_init();
 	ret = mv_fpu_init();
 	return ret ?: mv_irqfd_init();
 }

@@ -22,6 +22,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/tsc.h>
+#include <uapi/asm/kvm_para.h>
 
 #include "compat.h"
 #include "core.h"
@@ -92,6 +93,7 @@ struct mv_msr_store {
  * @dirty: group that a change makes the back end load
  * @value: of a CONSTANT
  * @get: computes the value, if it is not kept anywhere
+ * @exists: does it, on this host? Absent: yes.
  * @valid: can the MSR have this value? Absent: any.
  * @set: writes a value that is @valid, if that takes more than keeping it.
  *	Nonzero: it cannot be written now.
@@ -104,6 +106,7 @@ struct msr_row {
 	u32 dirty;
 	u64 value;
 	u64 (*get)(struct mv_vcpu *vcpu);
+	bool (*exists)(void);
 	bool (*valid)(struct mv_vcpu *vcpu, u32 index, u64 data);
 	int (*set)(struct mv_vcpu *vcpu, u64 data, bool client);
 };
@@ -217,6 +220,34 @@ static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 	return 0;
 }
 
+static int set_system_time(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	mv_write_system_time(vcpu, data);
+	return 0;
+}
+
+static u64 get_wall_clock(struct mv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->vm->clock.wall_msr);
+}
+
+static int set_wall_clock(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	mv_write_wall_clock(vcpu, data);
+	return 0;
+}
+
+static bool valid_steal_time(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return mv_valid_steal_time(data);
+}
+
+static int set_steal_time(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	mv_write_steal_time(vcpu, data);
+	return 0;
+}
+
 /* Bits 63:32 ignore writes and read as 0 (SDM vol. 4). */
 static int set_sysenter_cs(struct mv_vcpu *vcpu, u64 data, bool client)
 {
@@ -308,6 +339,18 @@ static const struct msr_row rows[] = {
 	  .flags = IN_STORE | IGNORE_WRITES },
 	{ MSR_IA32_UCODE_WRITE, .flags = CONSTANT | IGNORE_WRITES },
 
+	/* KVM's; without asking whether the guest's CPUID has them, as there */
+	{ MSR_KVM_SYSTEM_TIME, VCPU(clock.msr), .exists = mv_clock_offered,
+	  .set = set_system_time },
+	{ MSR_KVM_SYSTEM_TIME_NEW, VCPU(clock.msr), .exists = mv_clock_offered,
+	  .set = set_system_time },
+	{ MSR_KVM_WALL_CLOCK, .exists = mv_clock_offered,
+	  .get = get_wall_clock, .set = set_wall_clock },
+	{ MSR_KVM_WALL_CLOCK_NEW, .exists = mv_clock_offered,
+	  .get = get_wall_clock, .set = set_wall_clock },
+	{ MSR_KVM_STEAL_TIME, VCPU(steal.msr), .exists = mv_steal_offered,
+	  .valid = valid_steal_time, .set = set_steal_time },
+
 	/* No banks of machine-check registers, nothing to report */
 	{ MSR_IA32_MCG_CAP, .flags = CONSTANT },
 	{ MSR_IA32_MCG_STATUS, .flags = CONSTANT | GUEST_REWRITES },
@@ -324,25 +367,30 @@ static const struct msr_row rows[] = {
 };
 
 /*
- * The row of each MSR number, plus 1. All lie in two ranges, so a byte for
+ * The row of each MSR number, plus 1. All lie in three ranges, so a byte for
  * every number there makes the search one load.
  */
 #define NR_LOW		0x700
 #define HIGH_BASE	0xc0000080
 #define NR_HIGH		0x100
+#define KVM_BASE	0x4b564d00
+#define NR_KVM		0x10
 
 static u8 low_rows[NR_LOW] __ro_after_init;
 static u8 high_rows[NR_HIGH] __ro_after_init;
+static u8 kvm_rows[NR_KVM] __ro_after_init;
 
-/* The guest chooses @index: it must not steer a speculative load elsewhere. */
+/* The guest chooses @i: it must not steer a speculative load elsewhere. */
+static u8 *element(u8 *rows_of, u32 size, u32 i)
+{
+	return i < size ? &rows_of[array_index_nospec(i, size)] : NULL;
+}
+
 static u8 *row_number(u32 index)
 {
-	if (index < NR_LOW)
-		return &low_rows[array_index_nospec(index, NR_LOW)];
-	index -= HIGH_BASE;
-	if (index < NR_HIGH)
-		return &high_rows[array_index_nospec(index, NR_HIGH)];
-	return NULL;
+	return element(low_rows, NR_LOW, index) ?:
+	       element(high_rows, NR_HIGH, index - HIGH_BASE) ?:
+	       element(kvm_rows, NR_KVM, index - KVM_BASE);
 }
 
 static u32 row_count(const struct msr_row *row)
@@ -371,11 +419,23 @@ void __init mv_msr_init(void)
 	}
 }
 
+/* Does this host have it? */
+static bool row_exists(const struct msr_row *row)
+{
+	if ((row->flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp)
+		return false;
+	return !row->exists || row->exists();
+}
+
 static const struct msr_row *find_row(u32 index)
 {
 	const u8 *number = row_number(index);
+	const struct msr_row *row;
 
-	return number && *number ? &rows[*number - 1] : NULL;
+	if (!number || !*number)
+		return NULL;
+	row = &rows[*number - 1];
+	return row_exists(row) ? row : NULL;
 }
 
 static u64 *kept_at(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index)
@@ -465,11 +525,13 @@ EXPORT_SYMBOL_GPL(mv_read_msr);
  * What the back end has to load is dirty afterwards.
  *
  * Context: inside the run section.
- * Return: 0; nonzero: the guest gets #GP(0), and nothing changed.
+ * Return: 0; negative: the guest gets #GP(0), and nothing changed; 1: done, but
+ * the core has work before the guest may go on.
  */
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 {
 	const struct msr_row *row;
+	int err;
 
 	if (is_x2apic_msr(index))
 		return mv_x2apic_write(vcpu, index, data);
@@ -482,7 +544,8 @@ int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 		return -EINVAL;
 	if ((row->flags & (CONSTANT | GUEST_REWRITES)) == CONSTANT)
 		return -EINVAL;
-	return set_value(vcpu, row, index, data, false);
+	err = set_value(vcpu, row, index, data, false);
+	return err ?: mv_clock_stale(vcpu) || mv_steal_stale(vcpu);
 }
 EXPORT_SYMBOL_GPL(mv_write_msr);
 
@@ -555,7 +618,7 @@ static int list_msrs(u32 __user *indices)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].flags & CONSTANT)
 			continue;
-		if ((rows[i].flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp)
+		if (!row_exists(&rows[i]))
 			continue;
 		for (n = 0; n < row_count(&rows[i]); n++) {
 			if (indices && put_user(rows[i].index + n,
@@ -590,7 +653,7 @@ static int client_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
 {
 	const struct msr_row *row = find_row(entry->index);
 
-	if (!row || ((row->flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp))
+	if (!row)
 		return -EINVAL;
 	mv_need(vcpu, row->dirty);
 	if (write)

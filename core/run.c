@@ -224,28 +224,37 @@ static void enter_guest(struct mv_vcpu *vcpu)
 	current->flags |= PF_VCPU;
 	vcpu->exit.reason = MV_EXIT_NONE;
 	vcpu->exit.host_event = 0;
-	if (likely(!mv_host_work_pending())) {
-		WRITE_ONCE(vcpu->cpu, smp_processor_id());
-		cpumask_set_cpu(smp_processor_id(), running);
-		/* pairs with mv_leave_guest(), kick(): seen here, or they see us */
-		smp_mb__after_atomic();
+	WRITE_ONCE(vcpu->cpu, smp_processor_id());
+	cpumask_set_cpu(smp_processor_id(), running);
+	/* pairs with mv_leave_guest(), kick(): seen from here on, or they see us */
+	smp_mb__after_atomic();
+	if (likely(!mv_host_work_pending() && !mv_clock_stale(vcpu))) {
 		/* with interrupts off already, which spares it softirqs */
 		kernel_fpu_begin_mask(0);
 		mv_fpu_enter(vcpu);
 		mv_ops->run(vcpu);
 		mv_fpu_leave(vcpu);
 		kernel_fpu_end();
-		cpumask_clear_cpu(smp_processor_id(), running);
-		WRITE_ONCE(vcpu->cpu, -1);
-		if (vcpu->exit.host_event)
-			mv_ops->host_event(vcpu->exit.host_event);
-		/* Between guest instructions nobody holds an RCU reference. */
-		if (vcpu->exit.reason == MV_EXIT_NONE)
-			rcu_note_context_switch(false);
 	}
+	cpumask_clear_cpu(smp_processor_id(), running);
+	WRITE_ONCE(vcpu->cpu, -1);
+	if (vcpu->exit.host_event)
+		mv_ops->host_event(vcpu->exit.host_event);
+	/* Between guest instructions nobody holds an RCU reference. */
+	if (vcpu->exit.reason == MV_EXIT_NONE)
+		rcu_note_context_switch(false);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;
 	preempt_enable();
+}
+
+/* What the guest reads of the host's time, before it can look */
+static void update_time(struct mv_vcpu *vcpu)
+{
+	if (unlikely(mv_clock_stale(vcpu)))
+		mv_clock_update(vcpu);
+	if (unlikely(mv_steal_stale(vcpu)))
+		mv_steal_update(vcpu);
 }
 
 /* Signals, rescheduling, task work. -EINTR if a signal waits. */
@@ -314,6 +323,7 @@ static int run_once(struct mv_vcpu *vcpu)
 	if (window && mv_ready_for_interrupt(vcpu))
 		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
 	set_want_window(vcpu, window);
+	update_time(vcpu);
 	ret = mv_prepare_faults(vcpu);
 	if (ret)
 		return ret;

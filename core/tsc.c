@@ -89,6 +89,7 @@ static void set_offset(struct mv_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
 	vcpu->dirty |= MV_STATE_MSRS;
+	mv_clock_forget(vcpu);
 	mv_apic_tsc_moved(vcpu);
 }
 
@@ -207,6 +208,15 @@ static bool is_host_rate(u32 khz)
 bool mv_tsc_can_scale(void)
 {
 	return mv_ops->caps.tsc_frac_bits;
+}
+
+/**
+ * mv_tsc_is_scaled() - does the guest's TSC run at another rate?
+ * @vcpu: the vCPU; a rate within TOLERANCE_PPM of the host's is the host's
+ */
+bool mv_tsc_is_scaled(const struct mv_vcpu *vcpu)
+{
+	return vcpu->tsc_ratio != ratio_of_one();
 }
 
 /* 0 if the CPU cannot do it */

@@ -29,6 +29,7 @@ static struct mv_vm *mv_vm_create(void)
 	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
 	mv_tsc_init(vm);
+	mv_clock_create(vm);
 	mmgrab(vm->mm);
 	ret = mv_ops->vm_create(vm);
 	if (ret)
@@ -125,6 +126,23 @@ static int vm_set_identity_map_addr(struct mv_vm *vm, void __user *argp)
 	return ret;
 }
 
+static int vm_get_clock(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_clock_data data;
+
+	mv_get_clock(vm, &data);
+	return copy_to_user(argp, &data, sizeof(data)) ? -EFAULT : 0;
+}
+
+static int vm_set_clock(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_clock_data data;
+
+	if (copy_from_user(&data, argp, sizeof(data)))
+		return -EFAULT;
+	return mv_set_clock(vm, &data);
+}
+
 static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct mv_vm *vm = file->private_data;
@@ -143,6 +161,10 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_tss_addr(arg);
 	case MINIVMM_SET_IDENTITY_MAP_ADDR:
 		return vm_set_identity_map_addr(vm, argp);
+	case MINIVMM_GET_CLOCK:
+		return vm_get_clock(vm, argp);
+	case MINIVMM_SET_CLOCK:
+		return vm_set_clock(vm, argp);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
 	default:

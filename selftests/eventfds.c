@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "apic.h"
 
 #define CHURN		200
 
@@ -609,4 +609,80 @@ TEST(resample_and_line)
 	line.level = 0;
 	ASSERT_OK(ioctl(vm->fd, MINIVMM_IRQ_LINE, &line));
 	expect_nothing(vm);
+}
+
+/* ------------------------------------------------------------------------ */
+/* irqfds of a guest with a local APIC                                       */
+
+#define VECTOR		0x60
+#define PIN		20
+
+static volatile u32 taken;
+
+static void count_and_end(struct guest_regs *regs)
+{
+	taken++;
+	apic_eoi();
+}
+
+static void apic_guest(void)
+{
+	guest_handlers[VECTOR] = count_and_end;
+	apic_start(XAPIC);
+	ioapic_set_rte(PIN, RTE_LEVEL | VECTOR);
+	for (;;) {
+		guest_sync(0, taken);
+		take_interrupts();
+	}
+}
+
+static struct vcpu *start_apic_guest(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create_irqchip(), 0);
+
+	vcpu_setup_long(vcpu, apic_guest, 0);
+	ASSERT_EQ(ASSERT_SYNC(vcpu, 0), 0);
+	return vcpu;
+}
+
+/* One interrupt for each signal: the line is low before its pin looks again. */
+TEST(resample_ioapic)
+{
+	int fd = new_eventfd(), resample = new_eventfd(), i;
+	struct vcpu *vcpu = start_apic_guest();
+
+	ASSERT_OK(irqfd(vcpu->vm, fd, PIN, RESAMPLE, resample));
+	for (i = 1; i <= 5; i++) {
+		signal_eventfd(fd);
+		/* KVM has a work item raise the line. */
+		if (!dev_is_minivmm())
+			usleep(20000);
+		EXPECT_EQ(ASSERT_SYNC(vcpu, 0), i);
+		EXPECT_EQ(signals(resample), 1);
+	}
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 0), 5);
+	EXPECT_EQ(signals(resample), 0);
+}
+
+/* A message is in the local APIC when the write to the eventfd returns. */
+TEST(irqfd_msi)
+{
+	struct {
+		struct minivmm_irq_routing head;
+		struct minivmm_irq_routing_entry entry;
+	} routes = {
+		.head.nr = 1,
+		.entry = {
+			.gsi = 1000, .type = MINIVMM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = MSI_DEST(0), .data = VECTOR },
+		},
+	};
+	struct vcpu *vcpu = start_apic_guest();
+	int fd = new_eventfd();
+
+	ASSERT_OK(ioctl(vcpu->vm->fd, MINIVMM_SET_GSI_ROUTING, &routes));
+	ASSERT_OK(irqfd(vcpu->vm, fd, 1000, 0, 0));
+	signal_eventfd(fd);
+	EXPECT(vcpu_apic_bit(vcpu, APIC_IRR, VECTOR));
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 0), 1);
 }

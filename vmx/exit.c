@@ -353,16 +353,17 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u32 index = vcpu->regs[MV_RCX];
 	u64 data = (u32)vcpu->regs[MV_RAX] | vcpu->regs[MV_RDX] << 32;
-	int fault;
+	int ret;
 
 	/* EFER is loaded together with the control registers. */
 	if (index == MSR_EFER)
 		vmx_save_lazy(vcpu, MV_STATE_CRS);
-	fault = mv_write_msr(vcpu, index, data);
-	trace_minivmm_msr(true, index, data, fault);
-	if (fault)
+	ret = mv_write_msr(vcpu, index, data);
+	trace_minivmm_msr(true, index, data, ret < 0);
+	if (ret < 0)
 		return inject_gp(vcpu, host);
-	return skip(vcpu);
+	skip(vcpu);
+	return ret ? leave(vcpu, MV_EXIT_NONE) : true;
 }
 
 /* The IDT, or the stack of a handler, lies where there is no memory. */

@@ -404,6 +404,10 @@ int mv_msi_deliver(struct mv_vm *vm, u64 address, u32 data)
 		.level = data & BIT(15),
 	};
 
+	/* redirection hint: one of a logical destination (SDM 11.11.1) */
+	if ((address & (BIT(2) | BIT(3))) == (BIT(2) | BIT(3)) &&
+	    irq.mode == MV_DELIVER_FIXED)
+		irq.mode = MV_DELIVER_LOWEST;
 	if (vm->x2apic_format_32)
 		irq.dest |= (address >> 32) & 0xffffff00;
 	irq.dest_32 = vm->x2apic_no_broadcast_quirk;
@@ -440,9 +444,10 @@ bool mv_extint_ready(struct mv_vcpu *vcpu)
  */
 bool mv_extint_pending(struct mv_vcpu *vcpu)
 {
-	if (vcpu->vm->irqchip != MV_IRQCHIP_KERNEL)
-		return vcpu->extint >= 0;
-	return takes_extint(vcpu) && mv_pic_intr(vcpu->vm);
+	if (!takes_extint(vcpu))
+		return false;
+	return vcpu->vm->irqchip == MV_IRQCHIP_KERNEL ? mv_pic_intr(vcpu->vm) :
+							vcpu->extint >= 0;
 }
 EXPORT_SYMBOL_GPL(mv_extint_pending);
 

@@ -67,7 +67,7 @@ static const struct apic_reg apic_regs[APIC_NR_REGS] = {
 	[APIC_LVTERR >> 4]	= { R | W, 0x100ff, LVT_DELIVERY_STATUS },
 	[APIC_TMICT >> 4]	= { R | W, ~0U },
 	[APIC_TMCCT >> 4]	= { R },
-	[APIC_TDCR >> 4]	= { R | W, APIC_TDR_DIV_TMBASE | 3 },
+	[APIC_TDCR >> 4]	= { R | W, 0xb },
 	[APIC_SELF_IPI >> 4]	= { W | X2APIC, 0xff },
 };
 
