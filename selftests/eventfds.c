@@ -619,7 +619,7 @@ TEST(resample_and_line)
 
 static volatile u32 taken;
 
-static void count_and_end(struct guest_regs *regs)
+static void count_and_end(struct guest_regs *regs __attribute__((unused)))
 {
 	taken++;
 	apic_eoi();
