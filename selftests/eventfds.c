@@ -154,14 +154,14 @@ TEST(no_write_is_lost)
 	vcpu_setup_real(churn.vcpu, &out_guest);
 	ASSERT_EQ(pthread_create(&thread, NULL, run_rounds, &churn), 0);
 	for (i = 0; i < CHURN; i++) {
-		ASSERT_OK(ioeventfd(vm, fd, PORT, 1 << i % 3, PIO, 0));
-		ASSERT_OK(ioeventfd(vm, other, PORT + i % 2, 4, PIO | MATCH,
-				    i & 4 ? 0x11223344 : i));
-		ASSERT_OK(ioeventfd(vm, fd, PORT, 1 << i % 3, PIO | REMOVE,
-				    0));
-		ASSERT_OK(ioeventfd(vm, other, PORT + i % 2, 4,
-				    PIO | MATCH | REMOVE,
-				    i & 4 ? 0x11223344 : i));
+		u32 len = 1 << i % 2;
+		u64 match = i & 4 ? 0x11223344 : i;
+
+		ASSERT_OK(ioeventfd(vm, fd, PORT, len, PIO, 0));
+		ASSERT_OK(ioeventfd(vm, other, PORT, 4, PIO | MATCH, match));
+		ASSERT_OK(ioeventfd(vm, fd, PORT, len, PIO | REMOVE, 0));
+		ASSERT_OK(ioeventfd(vm, other, PORT, 4, PIO | MATCH | REMOVE,
+				    match));
 	}
 	__atomic_store_n(&churn.stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
