@@ -344,12 +344,20 @@ void mv_irqfds_destroy(struct mv_vm *vm)
 	flush_workqueue(ends);
 }
 
+/**
+ * mv_irqfd_init() - a work queue for the ends of irqfds
+ *
+ * Context: module load. Return: 0 or -ENOMEM.
+ */
 int mv_irqfd_init(void)
 {
 	ends = alloc_workqueue("minivmm-irqfd", WQ_UNBOUND, 0);
 	return ends ? 0 : -ENOMEM;
 }
 
+/**
+ * mv_irqfd_exit() - the module goes; no VM is left
+ */
 void mv_irqfd_exit(void)
 {
 	destroy_workqueue(ends);

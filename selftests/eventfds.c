@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* irqfds and ioeventfds. */
-#include <stdlib.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "apic.h"
+
+#define CHURN		200
 
 #define PORT		0x1234
 #define LAST_PORT	0x1300
@@ -122,6 +124,49 @@ TEST(port_datamatch)
 	/* bits that no write of this length has never match */
 	ASSERT_OK(ioeventfd(vcpu->vm, hit, PORT, 1, PIO | MATCH, 0x3344));
 	EXPECT_EQ(out_round(vcpu), 1 | 4);
+}
+
+struct churn {
+	struct vcpu *vcpu;
+	bool stop;
+	u64 rounds, exits;
+};
+
+static void *run_rounds(void *arg)
+{
+	struct churn *churn = arg;
+
+	while (!__atomic_load_n(&churn->stop, __ATOMIC_RELAXED)) {
+		churn->exits += __builtin_popcount(out_round(churn->vcpu));
+		churn->rounds++;
+	}
+	return NULL;
+}
+
+/* Whatever changes while the guest runs, each write has exactly one taker. */
+TEST(no_write_is_lost)
+{
+	struct churn churn = { .vcpu = vcpu_create(vm_create(), 0) };
+	struct vm *vm = churn.vcpu->vm;
+	int fd = new_eventfd(), other = new_eventfd(), i;
+	pthread_t thread;
+
+	vcpu_setup_real(churn.vcpu, &out_guest);
+	ASSERT_EQ(pthread_create(&thread, NULL, run_rounds, &churn), 0);
+	for (i = 0; i < CHURN; i++) {
+		u32 len = 1 << i % 2;
+		u64 match = i & 4 ? 0x11223344 : i;
+
+		ASSERT_OK(ioeventfd(vm, fd, PORT, len, PIO, 0));
+		ASSERT_OK(ioeventfd(vm, other, PORT, 4, PIO | MATCH, match));
+		ASSERT_OK(ioeventfd(vm, fd, PORT, len, PIO | REMOVE, 0));
+		ASSERT_OK(ioeventfd(vm, other, PORT, 4, PIO | MATCH | REMOVE,
+				    match));
+	}
+	__atomic_store_n(&churn.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(churn.exits + signals(fd) + signals(other),
+		  3 * churn.rounds);
 }
 
 guest_code16(outs_guest,
@@ -423,6 +468,43 @@ TEST(irqfd_hangs_up)
 	EXPECT_EQ(signals(fd), 1);
 }
 
+static void *signal_on(void *arg)
+{
+	u64 one = 1;
+	int *fd = arg, now;
+
+	while ((now = __atomic_load_n(fd, __ATOMIC_RELAXED)) >= 0)
+		if (write(now, &one, sizeof(one)) < 0)
+			ASSERT_EQ(errno, EAGAIN);
+	return NULL;
+}
+
+/* The eventfd is signalled, the routes change, and the irqfd comes and goes. */
+TEST(irqfd_churn)
+{
+	struct minivmm_irq_routing none = { 0 };
+	int fd = new_eventfd(), resample = new_eventfd(), target = fd, i;
+	struct vm *vm = vm_with_chips();
+	pthread_t thread;
+
+	ASSERT_EQ(pthread_create(&thread, NULL, signal_on, &target), 0);
+	for (i = 0; i < CHURN; i++) {
+		ASSERT_OK(irqfd(vm, fd, i % 24, i & 1 ? RESAMPLE : 0,
+				resample));
+		if (i % 8 == 0)
+			ASSERT_OK(ioctl(vm->fd, MINIVMM_SET_GSI_ROUTING,
+					&none));
+		if (i % 16 == 15) {
+			vm_free(vm);
+			vm = vm_with_chips();
+		} else {
+			ASSERT_OK(irqfd(vm, fd, i % 24, IRQFD_REMOVE, 0));
+		}
+	}
+	__atomic_store_n(&target, -1, __ATOMIC_RELAXED);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+}
+
 TEST(irqfd_errors)
 {
 	struct vm *vm = vm_with_chips(), *bare = vm_create();
@@ -527,4 +609,80 @@ TEST(resample_and_line)
 	line.level = 0;
 	ASSERT_OK(ioctl(vm->fd, MINIVMM_IRQ_LINE, &line));
 	expect_nothing(vm);
+}
+
+/* ------------------------------------------------------------------------ */
+/* irqfds of a guest with a local APIC                                       */
+
+#define VECTOR		0x60
+#define PIN		20
+
+static volatile u32 taken;
+
+static void count_and_end(struct guest_regs *regs __attribute__((unused)))
+{
+	taken++;
+	apic_eoi();
+}
+
+static void apic_guest(void)
+{
+	guest_handlers[VECTOR] = count_and_end;
+	apic_start(XAPIC);
+	ioapic_set_rte(PIN, RTE_LEVEL | VECTOR);
+	for (;;) {
+		guest_sync(0, taken);
+		take_interrupts();
+	}
+}
+
+static struct vcpu *start_apic_guest(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create_irqchip(), 0);
+
+	vcpu_setup_long(vcpu, apic_guest, 0);
+	ASSERT_EQ(ASSERT_SYNC(vcpu, 0), 0);
+	return vcpu;
+}
+
+/* One interrupt for each signal: the line is low before its pin looks again. */
+TEST(resample_ioapic)
+{
+	int fd = new_eventfd(), resample = new_eventfd(), i;
+	struct vcpu *vcpu = start_apic_guest();
+
+	ASSERT_OK(irqfd(vcpu->vm, fd, PIN, RESAMPLE, resample));
+	for (i = 1; i <= 5; i++) {
+		signal_eventfd(fd);
+		/* KVM has a work item raise the line. */
+		if (!dev_is_minivmm())
+			usleep(20000);
+		EXPECT_EQ(ASSERT_SYNC(vcpu, 0), i);
+		EXPECT_EQ(signals(resample), 1);
+	}
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 0), 5);
+	EXPECT_EQ(signals(resample), 0);
+}
+
+/* A message is in the local APIC when the write to the eventfd returns. */
+TEST(irqfd_msi)
+{
+	struct {
+		struct minivmm_irq_routing head;
+		struct minivmm_irq_routing_entry entry;
+	} routes = {
+		.head.nr = 1,
+		.entry = {
+			.gsi = 1000, .type = MINIVMM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = MSI_DEST(0), .data = VECTOR },
+		},
+	};
+	struct vcpu *vcpu = start_apic_guest();
+	int fd = new_eventfd();
+
+	ASSERT_OK(ioctl(vcpu->vm->fd, MINIVMM_SET_GSI_ROUTING, &routes));
+	ASSERT_OK(irqfd(vcpu->vm, fd, 1000, 0, 0));
+	signal_eventfd(fd);
+	EXPECT(vcpu_apic_bit(vcpu, APIC_IRR, VECTOR));
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 0), 1);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The VM's interrupt chips and timer in the kernel: ioctls, state, ports. */
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -620,8 +619,8 @@ static void ioapic_window(void)
 	GUEST_ASSERT(ioapic_get(0x10 + 2 * 9) == 0x18033);
 	GUEST_ASSERT(ioapic_get(0x10 + 2 * 9 + 1) == 0x05000000);
 	/* read-modify-write: one read and one write, both here */
-	asm volatile("orl $0x800, %0" : "+m"(IOAPIC[4]));
-	GUEST_ASSERT(ioapic_get(0x10 + 2 * 9 + 1) == 0x05000000);
+	asm volatile("orl $0x02000000, %0" : "+m"(IOAPIC[4]));
+	GUEST_ASSERT(ioapic_get(0x10 + 2 * 9 + 1) == 0x07000000);
 	ioapic_get(0x10 + 2 * 9);
 	asm volatile("orl $0x2000, %0" : "+m"(IOAPIC[4]));
 	GUEST_ASSERT(ioapic_get(0x10 + 2 * 9) == 0x1a033);
@@ -635,7 +634,7 @@ TEST(ioapic_window)
 	vcpu_setup_long(vcpu, ioapic_window, 0);
 	ASSERT_DONE(vcpu);
 	chip = get_chip(vcpu->vm, MINIVMM_IRQCHIP_IOAPIC);
-	EXPECT_EQ(chip.chip.ioapic.redirtbl[9], 0x050000000001a033);
+	EXPECT_EQ(chip.chip.ioapic.redirtbl[9], 0x070000000001a033);
 }
 
 guest_code16(pit_ports,

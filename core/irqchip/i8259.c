@@ -161,6 +161,10 @@ static struct mv_iodev ports_at(u16 base)
 	};
 }
 
+/**
+ * mv_pic_init() - the pair after power-on, and where its ports are
+ * @chips: new; the ports are not on the bus yet
+ */
 void mv_pic_init(struct mv_chips *chips)
 {
 	pic_reset(&chips->pic);
@@ -169,6 +173,12 @@ void mv_pic_init(struct mv_chips *chips)
 	chips->elcr = ports_at(PIC_ELCR_BASE);
 }
 
+/**
+ * mv_pic_get() - one chip's state
+ * @chips: the chips
+ * @chip: 0 for the master, 1 for the slave
+ * @state: filled in
+ */
 void mv_pic_get(struct mv_chips *chips, unsigned int chip,
 		struct minivmm_pic_state *state)
 {
@@ -179,6 +189,12 @@ void mv_pic_get(struct mv_chips *chips, unsigned int chip,
 	raw_spin_unlock_irqrestore(&chips->lock, flags);
 }
 
+/**
+ * mv_pic_put() - give one chip a state
+ * @chips: the chips
+ * @chip: 0 for the master, 1 for the slave
+ * @state: what cannot be is dropped
+ */
 void mv_pic_put(struct mv_chips *chips, unsigned int chip,
 		const struct minivmm_pic_state *state)
 {

@@ -152,6 +152,10 @@ static const struct mv_iodev_ops window_ops = {
 	.write = window_write,
 };
 
+/**
+ * mv_ioapic_init() - the I/O APIC after power-on, and where its registers are
+ * @chips: new; the registers are not on the bus yet
+ */
 void mv_ioapic_init(struct mv_chips *chips)
 {
 	mutex_init(&chips->table_lock);
@@ -163,6 +167,11 @@ void mv_ioapic_init(struct mv_chips *chips)
 	};
 }
 
+/**
+ * mv_ioapic_get() - the I/O APIC's state
+ * @chips: the chips
+ * @state: filled in
+ */
 void mv_ioapic_get(struct mv_chips *chips, struct minivmm_ioapic_state *state)
 {
 	unsigned long flags;
@@ -172,6 +181,13 @@ void mv_ioapic_get(struct mv_chips *chips, struct minivmm_ioapic_state *state)
 	raw_spin_unlock_irqrestore(&chips->lock, flags);
 }
 
+/**
+ * mv_ioapic_put() - give the I/O APIC a state
+ * @chips: the chips
+ * @state: what cannot be is dropped; lines that are high are delivered
+ *
+ * Context: sleeps.
+ */
 void mv_ioapic_put(struct mv_chips *chips,
 		   const struct minivmm_ioapic_state *state)
 {
