@@ -139,7 +139,9 @@ static void handle_exit(struct vcpu *vcpu)
 		mmio(vcpu);
 		break;
 	case MINIVMM_EXIT_HLT:
-		if (!halt(vcpu))
+		if (!vcpu->irqs)
+			end(vcpu, EXIT_INTERNAL);	/* the kernel should wait */
+		else if (!halt(vcpu))
 			end(vcpu, EXIT_POWERED_OFF);
 		break;
 	case MINIVMM_EXIT_IRQ_WINDOW_OPEN:
