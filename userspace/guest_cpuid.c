@@ -22,7 +22,6 @@
 #define L1_ECX_X2APIC		BIT(21)
 #define L1_ECX_TSC_DEADLINE	BIT(24)
 #define L1_ECX_HYPERVISOR	BIT(31)
-#define L1_EDX_APIC		BIT(9)
 #define L1_EDX_HTT		BIT(28)
 
 /* 4.EAX: the cache's level, who shares it, the cores of the package; both less 1 */
@@ -39,9 +38,6 @@
 #define LB_ECX_TYPE_SHIFT	8
 #define LB_TYPE_THREADS		1
 #define LB_TYPE_CORES		2
-
-/* 6.EAX: the APIC timer that never stops */
-#define L6_EAX_ARAT		BIT(2)
 
 /* 80000001.ECX: extended APIC space; 80000007.EDX: invariant TSC */
 #define L81_ECX_EXTAPIC		BIT(3)
@@ -194,10 +190,8 @@ static void adapt_features(struct minivmm_cpuid_entry2 *e, const struct cpuid_ma
 		e->ecx |= L1_ECX_TSC_DEADLINE;
 	if (machine->cpus > 1)
 		e->edx |= L1_EDX_HTT;
-	if (!machine->apic) {
+	if (!machine->kernel_apic)
 		e->ecx &= ~L1_ECX_X2APIC;
-		e->edx &= ~L1_EDX_APIC;
-	}
 }
 
 /* Every core has caches of its own but for the last level, which all share. */
@@ -273,10 +267,6 @@ static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry
 	case 0x4:
 		adapt_cache(e, machine);
 		break;
-	case 0x6:
-		if (!machine->apic)
-			e->eax &= ~L6_EAX_ARAT;
-		break;
 	case 0xa:	/* performance counters interrupt through the APIC */
 		if (!machine->kernel_apic)
 			clear(e);
@@ -289,7 +279,7 @@ static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry
 		adapt_kvm_features(cpuid, e, machine);
 		break;
 	case 0x80000001:
-		if (!machine->apic)
+		if (!machine->kernel_apic)
 			e->ecx &= ~L81_ECX_EXTAPIC;
 		break;
 	}
@@ -306,8 +296,7 @@ void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries,
 {
 	for (u32 i = 0; i < cpuid->nent; i++)
 		adapt_entry(cpuid, &cpuid->entries[i], machine);
-	if (machine->apic)
-		set_topology(cpuid, max_entries, machine);
+	set_topology(cpuid, max_entries, machine);
 	set_tsc_rate(cpuid, max_entries);
 }
 
