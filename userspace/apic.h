@@ -14,7 +14,7 @@
 #define APIC_BASE_BOOT		BIT(8)	/* IA32_APIC_BASE: the boot processor, enabled */
 #define APIC_BASE_ENABLE	BIT(11)
 #define APIC_MAX_CPUS		255	/* IDs of 8 bits; 255 addresses everybody */
-#define APIC_TICK_NS		1ULL	/* of the timer's clock, before its divider: 1 GHz */
+#define APIC_TICK_NS		100ULL	/* of the timer's clock, before its divider */
 #define APIC_NEVER		(~0ULL)
 #define APIC_EXTINT		(-1)	/* no vector: the 8259 pair has it */
 

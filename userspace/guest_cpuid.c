@@ -10,6 +10,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "apic.h"
 #include "base.h"
 #include "guest_cpuid.h"
 
@@ -45,8 +46,13 @@
 
 #define LEAF_TSC		0x15
 #define LEAF_FREQUENCY		0x16
-/* Linux takes the crystal for the APIC timer's clock: both are 1 GHz, as in KVM. */
-#define CRYSTAL_KHZ		1000000
+/*
+ * Linux takes the crystal for the clock of the APIC's timer, and multiplies its
+ * kHz by the ratio's numerator in 32 bits: with this denominator, a TSC of up to
+ * 8.5 GHz fits, to 20 kHz.
+ */
+#define CRYSTAL_HZ		(NSEC_PER_SEC / APIC_TICK_NS)
+#define CRYSTAL_DENOMINATOR	500
 
 #define LEAF_HYPERVISOR		0x40000000
 #define LEAF_KVM_FEATURES	0x40000001
@@ -140,11 +146,16 @@ static u32 tsc_khz(void)
  * Tell the guest the TSC's rate, so that it need not measure it against the
  * 8254 at every boot: slow, and wrong on a busy host.
  */
-static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max)
+static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max,
+			 const struct cpuid_machine *machine)
 {
 	struct minivmm_cpuid_entry2 *basic, *tsc, *frequency;
-	u32 khz = tsc_khz();
+	u32 khz;
 
+	/* The kernel's APICs run on another clock, which matters where this is all. */
+	if (machine->kernel_apic && !machine->tsc_deadline)
+		return;
+	khz = tsc_khz();
 	if (!khz)
 		return;
 	tsc = find_or_add(cpuid, max, LEAF_TSC);
@@ -155,9 +166,9 @@ static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max)
 	if (basic->eax < LEAF_FREQUENCY)
 		basic->eax = LEAF_FREQUENCY;
 	/* TSC rate = crystal * EBX / EAX, the crystal in ECX in Hz. */
-	tsc->eax = CRYSTAL_KHZ;
-	tsc->ebx = khz;
-	tsc->ecx = CRYSTAL_KHZ * 1000;
+	tsc->eax = CRYSTAL_DENOMINATOR;
+	tsc->ebx = khz * 1000ULL * CRYSTAL_DENOMINATOR / CRYSTAL_HZ;
+	tsc->ecx = CRYSTAL_HZ;
 	frequency->eax = khz / 1000;
 	frequency->ebx = khz / 1000;
 	frequency->ecx = 0;
@@ -297,7 +308,7 @@ void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries,
 	for (u32 i = 0; i < cpuid->nent; i++)
 		adapt_entry(cpuid, &cpuid->entries[i], machine);
 	set_topology(cpuid, max_entries, machine);
-	set_tsc_rate(cpuid, max_entries);
+	set_tsc_rate(cpuid, max_entries, machine);
 }
 
 /**

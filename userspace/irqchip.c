@@ -155,18 +155,22 @@ static int add_ioapic(struct irqchip *chip, struct bus *mmio)
  * @chip: after irqchip_create()
  * @pio: the port bus
  * @mmio: the memory bus
- * @vcpu: who gets the 8259s' interrupts
+ * @vcpus: who gets the interrupts; the first one those of the 8259s
+ * @cpus: how many they are
  *
  * Return: as bus_add().
  */
-int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpu)
+int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpus,
+		 unsigned int cpus)
 {
 	pthread_mutex_init(&chip->lock, NULL);
-	chip->vcpu = vcpu;
+	chip->vcpu = vcpus;
 	/* Its pins are masked, for ever where no guest can reach it. */
 	ioapic_reset(&chip->ioapic);
 	if (chip->mode == IRQCHIP_KERNEL)
 		return 0;
+	if (chip->mode == IRQCHIP_USER)
+		local_apics_init(chip, cpus);
 	return add_pic(chip, pio) ?: add_ioapic(chip, mmio);
 }
 

@@ -29,9 +29,9 @@ struct vcpu;
 struct irqchip {
 	enum irqchip_mode mode;
 	const struct vm *vm;
-	pthread_mutex_t lock;		/* innermost: devices call in with theirs held */
+	pthread_mutex_t lock;		/* devices call in with theirs held */
 
-	/* the 8259 pair and who gets its interrupts */
+	/* the 8259 pair and, in IRQCHIP_SPLIT, who gets its interrupts */
 	struct pic pic;
 	struct device ports[3];
 	struct irq_source extint;
@@ -51,7 +51,8 @@ static inline unsigned int irqchip_pin(unsigned int irq)
 	return irq ? irq : 2;
 }
 
-int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpu);
+int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpus,
+		 unsigned int cpus);
 struct irq_line irqchip_line(struct irqchip *chip, unsigned int irq);
 void irqchip_eoi(struct irqchip *chip, u8 vector);
 

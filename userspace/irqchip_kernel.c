@@ -104,10 +104,8 @@ void irqchip_create(struct irqchip *chip, enum irqchip_mode mode, const struct v
 {
 	chip->mode = mode;
 	chip->vm = vm;
-	if (mode == IRQCHIP_USER) {
-		local_apics_init(chip, cpus);
+	if (mode == IRQCHIP_USER)
 		return;
-	}
 	if (mode == IRQCHIP_KERNEL)
 		create_all(chip);
 	else

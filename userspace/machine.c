@@ -99,7 +99,7 @@ static void add_devices(struct machine *m)
 	m->console.quit = machine_power_off;
 	m->console.panicked = machine_panicked;
 	m->console.machine = m;
-	err = irqchip_init(&m->irqchip, &m->pio, &m->mmio, &m->vcpus[0]);
+	err = irqchip_init(&m->irqchip, &m->pio, &m->mmio, m->vcpus, m->nr_vcpus);
 	if (m->irqchip.mode != IRQCHIP_KERNEL)
 		err = err ?: timer_init(&m->timer, &m->pio, &m->loop,
 					irqchip_line(&m->irqchip, TIMER_IRQ));

@@ -250,9 +250,10 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
-static void run_once(struct vcpu *vcpu)
+/* Return: 0 after an exit, or a negative errno. */
+static int enter(struct vcpu *vcpu)
 {
-	int ret;
+	int ret = -EINTR;
 
 	/*
 	 * In this order: a kick after the flag is cleared sets it again, and
@@ -261,22 +262,28 @@ static void run_once(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 	atomic_store(&vcpu->place, VCPU_INSIDE);
 	inject(vcpu);
-	if (has_news(vcpu)) {
-		atomic_store(&vcpu->place, VCPU_OUTSIDE);
-		return;
+	if (!has_news(vcpu)) {
+		ret = ioctl(vcpu->fd, MINIVMM_RUN, 0) ? -errno : 0;
+		if (vcpu->local_apic)
+			local_apic_after_exit(vcpu->local_apic);
 	}
-	ret = ioctl(vcpu->fd, MINIVMM_RUN, 0);
 	atomic_store(&vcpu->place, VCPU_OUTSIDE);
+	return ret;
+}
+
+static void run_once(struct vcpu *vcpu)
+{
+	int ret = enter(vcpu);
 
 	if (atomic_load(&vcpu->stop))
 		return;
-	if (vcpu->local_apic)
-		local_apic_after_exit(vcpu->local_apic);
-	if (!ret)
+	if (!ret) {
 		handle_exit(vcpu);
-	/* EAGAIN: it waited for its start-up message and got it. */
-	else if (errno != EINTR && errno != EAGAIN)
+	} else if (ret != -EINTR && ret != -EAGAIN) {
+		/* EAGAIN: it waited for its start-up message and got it. */
+		errno = -ret;
 		fail(vcpu, "MINIVMM_RUN");
+	}
 }
 
 static void *vcpu_thread(void *opaque)
