@@ -7,6 +7,17 @@
 #define COM1_LSR	(COM1 + 5)
 #define LSR_DR		0x01
 
+#define APIC		0xfee00000
+#define APIC_EOI	0x0b0
+#define APIC_SVR	0x0f0
+#define APIC_ICR	0x300
+#define APIC_ICR2	0x310
+#define APIC_LVT_TIMER	0x320
+#define APIC_INITIAL	0x380
+#define APIC_DIVIDE	0x3e0
+
+#define IDT		0x6000
+
 	.macro guest name
 	.section .rodata
 	.globl guest_\name, guest_\name\()_end
@@ -56,6 +67,16 @@ guest_\name\()_end:
 	outb	%al, $0x40
 	movb	$0x04, %al
 	outb	%al, $0x40
+	.endm
+
+	/* Protected mode's vector @vector goes to @handler of guest @name. */
+	.macro set_gate vector, name, handler
+	movl	$(0x100000 + \handler - guest_\name), %eax
+	movw	%ax, IDT + \vector * 8
+	movw	%cs, IDT + \vector * 8 + 2
+	movw	$0x8e00, IDT + \vector * 8 + 4
+	shrl	$16, %eax
+	movw	%ax, IDT + \vector * 8 + 6
 	.endm
 
 	.code16
@@ -280,6 +301,79 @@ guest flat
 	putc	'3'
 1:	hlt
 end flat
+
+	/* The local APIC: ten interrupts of its timer end a HLT each, then one to itself. */
+guest apic
+	set_gate 0x40, apic, 2f
+	lidt	0x100000 + 4f - guest_apic
+	movl	$0x1ff, APIC + APIC_SVR
+	movl	$0x0b, APIC + APIC_DIVIDE
+	movl	$0x20040, APIC + APIC_LVT_TIMER
+	movl	$10000, APIC + APIC_INITIAL
+	xorl	%ecx, %ecx
+1:	sti
+	hlt
+	cli
+	cmpl	$10, %ecx
+	jb	1b
+	movl	$0, APIC + APIC_INITIAL
+	putc	'T'
+	sti
+	movl	$0x40040, APIC + APIC_ICR
+3:	cmpl	$11, %ecx
+	jb	3b
+	cli
+	putc	'S'
+	hlt
+2:	incl	%ecx
+	movl	$0, APIC + APIC_EOI
+	iretl
+4:	.word	0x41 * 8 - 1
+	.long	IDT
+end apic
+
+	/*
+	 * A second CPU: it starts, takes an NMI while it is halted, starts anew
+	 * while it spins. All CPUs halted with interrupts off: the end.
+	 */
+guest two_cpus
+	movl	$0x100000 + 5f - guest_two_cpus, %esi
+	movl	$0x8000, %edi
+	movl	$7f - 5f, %ecx
+	rep movsb
+	movl	$0x08000000 + 6f - 5f, 2 * 4	/* real mode's vector of NMI */
+	movl	$0x1ff, APIC + APIC_SVR
+	movl	$0x01000000, APIC + APIC_ICR2
+
+	movl	$0x4500, APIC + APIC_ICR	/* INIT */
+	movl	$0x4608, APIC + APIC_ICR	/* SIPI */
+1:	cmpb	$1, 0x7000
+	jne	1b
+	putc	'1'
+	movl	$0x4400, APIC + APIC_ICR	/* NMI */
+1:	cmpb	$1, 0x7001
+	jne	1b
+	putc	'N'
+	movl	$0x4500, APIC + APIC_ICR
+	movl	$0x4608, APIC + APIC_ICR
+1:	cmpb	$2, 0x7000
+	jne	1b
+	putc	'2'
+	hlt
+
+	.code16
+5:	xorw	%ax, %ax
+	movw	%ax, %ds
+	movw	%ax, %ss
+	movw	$0x7000, %sp
+	incb	0x7000
+1:	hlt
+	jmp	1b
+6:	incb	0x7001
+1:	jmp	1b
+7:
+	.code32
+end two_cpus
 
 	.code64
 	/* 64 bits: ports and addresses that nobody claims read as ones. */

@@ -33,10 +33,13 @@ GUEST(panic_spins);
 GUEST(spin);
 GUEST(halt);
 GUEST(flat);
+GUEST(apic);
+GUEST(two_cpus);
 GUEST(unclaimed);
 GUEST(nowhere);
 
 static const char *device = VM_DEFAULT_DEVICE;
+static const char *cpus = "1";
 static char file[32];
 
 /* Writes the guest to a file and starts it. */
@@ -49,8 +52,8 @@ static void start(struct spawn *s, bool input, const u8 *guest, const u8 *guest_
 	if (fd < 0 || write(fd, guest, size) != (ssize_t)size)
 		exit(99);
 	close(fd);
-	spawn_start(s, input, command_raw, file, "--mode", mode, "-m", "4M", "--dev", device,
-		    NULL);
+	spawn_start(s, input, command_raw, file, "--mode", mode, "-m", "4M", "-c", cpus,
+		    "--dev", device, NULL);
 }
 
 #define START(s, input, name, mode) \
@@ -97,6 +100,15 @@ static void test_timer(void)
 	ENDS(timer_halted, "16", EXIT_POWERED_OFF, "T", "the timer wakes a halted guest");
 	ENDS(timer_running, "16", EXIT_POWERED_OFF, "T", "it interrupts a running guest");
 	ENDS(timer_window, "16", EXIT_POWERED_OFF, "T", "it waits while interrupts are off");
+}
+
+static void test_local_apic(void)
+{
+	ENDS(apic, "32", EXIT_POWERED_OFF, "TS", "the APIC's timer, and an interrupt to oneself");
+	cpus = "3";
+	ENDS(apic, "32", EXIT_POWERED_OFF, "TS", "the same beside CPUs that never start");
+	ENDS(two_cpus, "32", EXIT_POWERED_OFF, "1N2", "INIT, SIPI, NMI");
+	cpus = "1";
 }
 
 /* @n bytes through the guest and back, in one go. */
@@ -163,6 +175,7 @@ int main(int argc, char **argv)
 	close(mkstemp(file));
 	test_ends();
 	test_timer();
+	test_local_apic();
 	test_echo(5, "a few bytes through the guest");
 	test_echo(5000, "many bytes through the guest");
 	test_flood();
