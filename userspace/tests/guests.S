@@ -337,6 +337,7 @@ end apic
 	 * while it spins. All CPUs halted with interrupts off: the end.
 	 */
 guest two_cpus
+	sti				/* spin with interrupts on: Documentation/testbed.md */
 	movl	$0x100000 + 5f - guest_two_cpus, %esi
 	movl	$0x8000, %edi
 	movl	$7f - 5f, %ecx
@@ -359,6 +360,7 @@ guest two_cpus
 1:	cmpb	$2, 0x7000
 	jne	1b
 	putc	'2'
+	cli
 	hlt
 
 	.code16
@@ -370,6 +372,7 @@ guest two_cpus
 1:	hlt
 	jmp	1b
 6:	incb	0x7001
+	sti
 1:	jmp	1b
 7:
 	.code32
