@@ -174,7 +174,7 @@ static void reset(struct apic *apic)
 	apic->timer_running = false;
 }
 
-/* SDM 10.4.2: it executes the firmware after an INIT, the others wait. */
+/* SDM 9.4.3: it executes the firmware after an INIT, the others wait. */
 static bool is_boot_processor(const struct apic *apic)
 {
 	return !apic->id;

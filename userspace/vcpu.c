@@ -135,7 +135,7 @@ static bool complete_exit(struct vcpu *vcpu)
 static void stop_for_init(struct vcpu *vcpu)
 {
 	if (!vcpu->id) {
-		/* SDM 10.4.4: the boot CPU goes to its firmware, the machine starts anew. */
+		/* SDM 9.4.3: the boot CPU goes to its firmware, the machine starts anew. */
 		end(vcpu, EXIT_REBOOT);
 		return;
 	}

@@ -174,7 +174,7 @@ static void set_init_segments(struct minivmm_sregs *sregs, u8 vector)
 	sregs->gs = data;
 	sregs->ss = data;
 	sregs->cs = data;
-	/* SDM 10.4.4: it starts at 000VV000H. */
+	/* SDM 9.4.4: it starts at 000VV000H. */
 	sregs->cs.selector = vector << 8;
 	sregs->cs.base = vector << 12;
 	sregs->cs.type = SEG_CODE_RX;

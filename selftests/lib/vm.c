@@ -157,6 +157,41 @@ struct vm *vm_create(void)
 	return vm;
 }
 
+int vm_enable_cap(struct vm *vm, u32 cap, u64 arg)
+{
+	struct minivmm_enable_cap enable = { .cap = cap, .args = { arg } };
+
+	return ioctl(vm->fd, MINIVMM_ENABLE_CAP, &enable);
+}
+
+/* I/O APIC at 0xfec00000, local APIC at 0xfee00000: two entries of 2 MiB */
+static void uncache_apics(struct vm *vm)
+{
+	u64 *pd = vm_gpa(vm, PD_GPA);
+
+	pd[0xfec00000UL >> 21] |= PTE_PCD | PTE_PWT;
+	pd[0xfee00000UL >> 21] |= PTE_PCD | PTE_PWT;
+}
+
+struct vm *vm_create_irqchip(void)
+{
+	struct vm *vm = vm_create();
+
+	uncache_apics(vm);
+	ASSERT_OK(ioctl(vm->fd, MINIVMM_CREATE_IRQCHIP, 0));
+	return vm;
+}
+
+struct vm *vm_create_split(void)
+{
+	struct vm *vm = vm_create();
+
+	uncache_apics(vm);
+	ASSERT_OK(vm_enable_cap(vm, MINIVMM_CAP_SPLIT_IRQCHIP,
+				MINIVMM_IOAPIC_NUM_PINS));
+	return vm;
+}
+
 void vm_free(struct vm *vm)
 {
 	struct vcpu *vcpu;
@@ -270,6 +305,19 @@ struct minivmm_vcpu_events vcpu_events(struct vcpu *vcpu)
 void vcpu_set_events(struct vcpu *vcpu, const struct minivmm_vcpu_events *value)
 {
 	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_VCPU_EVENTS, value));
+}
+
+struct minivmm_lapic_state vcpu_lapic(struct vcpu *vcpu)
+{
+	struct minivmm_lapic_state value;
+
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_GET_LAPIC, &value));
+	return value;
+}
+
+void vcpu_set_lapic(struct vcpu *vcpu, const struct minivmm_lapic_state *value)
+{
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_SET_LAPIC, value));
 }
 
 struct one_msr {
@@ -470,6 +518,7 @@ const char *exit_name(int reason)
 		[MINIVMM_EXIT_INTR] = "INTR",
 		[MINIVMM_EXIT_SET_TPR] = "SET_TPR",
 		[MINIVMM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
+		[MINIVMM_EXIT_IOAPIC_EOI] = "IOAPIC_EOI",
 	};
 
 	if (reason < 0)

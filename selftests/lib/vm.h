@@ -106,6 +106,20 @@ struct vm *vm_create(void);
 /** vm_create_bare - a VM without any memory */
 struct vm *vm_create_bare(void);
 
+/**
+ * vm_create_irqchip - vm_create() with the interrupt controllers in the kernel
+ *
+ * vCPU 0 starts runnable, the others wait for INIT; the pages of the APICs are
+ * uncached in the guest's page tables.
+ */
+struct vm *vm_create_irqchip(void);
+
+/** vm_create_split - the same with local APICs alone in the kernel */
+struct vm *vm_create_split(void);
+
+/** vm_enable_cap - ENABLE_CAP: its return value, errno set */
+int vm_enable_cap(struct vm *vm, u32 cap, u64 arg);
+
 /** vm_free - close all file descriptors of a VM and unmap its memory */
 void vm_free(struct vm *vm);
 
@@ -178,6 +192,9 @@ void vcpu_set_sregs(struct vcpu *vcpu, const struct minivmm_sregs *sregs);
 struct minivmm_vcpu_events vcpu_events(struct vcpu *vcpu);
 void vcpu_set_events(struct vcpu *vcpu,
 		     const struct minivmm_vcpu_events *events);
+
+struct minivmm_lapic_state vcpu_lapic(struct vcpu *vcpu);
+void vcpu_set_lapic(struct vcpu *vcpu, const struct minivmm_lapic_state *lapic);
 
 /** vcpu_get_msr - read one MSR through GET_MSRS; false if it is refused */
 bool vcpu_get_msr(struct vcpu *vcpu, u32 index, u64 *data);

@@ -60,6 +60,8 @@
 #define PTE_P		(1UL << 0)
 #define PTE_RW		(1UL << 1)
 #define PTE_US		(1UL << 2)
+#define PTE_PWT		(1UL << 3)
+#define PTE_PCD		(1UL << 4)
 #define PTE_A		(1UL << 5)
 #define PTE_D		(1UL << 6)
 #define PTE_PS		(1UL << 7)

@@ -5,7 +5,9 @@
  * /dev/minivmm, or on the device named by the first argument.
  */
 #include <fcntl.h>
+#include <linux/minivmm.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "base.h"
@@ -33,12 +35,18 @@ GUEST(panic_spins);
 GUEST(spin);
 GUEST(halt);
 GUEST(flat);
-GUEST(apic);
-GUEST(two_cpus);
 GUEST(unclaimed);
 GUEST(nowhere);
+GUEST(two_cpus);
+GUEST(second_faults);
+GUEST(second_restarts);
+GUEST(both_halt);
+GUEST(timer_apic);
+GUEST(timer_ioapic);
+GUEST(echo_level);
 
 static const char *device = VM_DEFAULT_DEVICE;
+static const char *irqchip = "user";
 static const char *cpus = "1";
 static char file[32];
 
@@ -52,8 +60,8 @@ static void start(struct spawn *s, bool input, const u8 *guest, const u8 *guest_
 	if (fd < 0 || write(fd, guest, size) != (ssize_t)size)
 		exit(99);
 	close(fd);
-	spawn_start(s, input, command_raw, file, "--mode", mode, "-m", "4M", "-c", cpus,
-		    "--dev", device, NULL);
+	spawn_start(s, input, command_raw, file, "--mode", mode, "-m", "4M", "--dev", device,
+		    "-c", cpus, "--irqchip", irqchip, NULL);
 }
 
 #define START(s, input, name, mode) \
@@ -102,17 +110,9 @@ static void test_timer(void)
 	ENDS(timer_window, "16", EXIT_POWERED_OFF, "T", "it waits while interrupts are off");
 }
 
-static void test_local_apic(void)
-{
-	ENDS(apic, "32", EXIT_POWERED_OFF, "TS", "the APIC's timer, and an interrupt to oneself");
-	cpus = "3";
-	ENDS(apic, "32", EXIT_POWERED_OFF, "TS", "the same beside CPUs that never start");
-	ENDS(two_cpus, "32", EXIT_POWERED_OFF, "1N2", "INIT, SIPI, NMI");
-	cpus = "1";
-}
-
 /* @n bytes through the guest and back, in one go. */
-static void test_echo(unsigned int n, const char *what)
+static void test_echo(const u8 *guest, const u8 *guest_end, const char *mode, unsigned int n,
+		      const char *what)
 {
 	unsigned int failures = tap_failures;
 	char *bytes = malloc(n + 2);
@@ -121,7 +121,7 @@ static void test_echo(unsigned int n, const char *what)
 	for (unsigned int i = 0; i < n; i++)
 		bytes[i] = 'A' + i * 7 % 26;
 	strcpy(bytes + n, "q");
-	START(&s, true, echo, "16");
+	start(&s, true, guest, guest_end, mode);
 	CHECK(spawn_read(&s, ">"), "the guest is up");
 	if (write(s.in, bytes, n + 1) != n + 1)
 		exit(99);
@@ -130,6 +130,9 @@ static void test_echo(unsigned int n, const char *what)
 	spawn_free(&s, failures);
 	free(bytes);
 }
+
+#define ECHOES(name, mode, n, what) \
+	test_echo(guest_##name, guest_##name##_end, mode, n, what)
 
 static void test_flood(void)
 {
@@ -163,6 +166,59 @@ static void test_signal(const u8 *guest, const u8 *guest_end, int signo, const c
 	spawn_free(&s, failures);
 }
 
+/* What a PC with 8259s does, whoever has them. */
+static void test_pic(void)
+{
+	test_timer();
+	ECHOES(echo, "16", 5, "a few bytes through the guest");
+	ECHOES(echo, "16", 5000, "many bytes through the guest");
+}
+
+/* And what takes APICs. */
+static void test_apics(void)
+{
+	cpus = "2";
+	ENDS(timer_ioapic, "32", EXIT_POWERED_OFF, "T", "the timer by the I/O APIC");
+	ENDS(timer_apic, "32", EXIT_POWERED_OFF, "TS", "the local APIC's timer, and to itself");
+	ECHOES(echo_level, "32", 100, "a level, again after each EOI");
+	ENDS(two_cpus, "32", EXIT_POWERED_OFF, "21", "the second CPU starts");
+	ENDS(second_restarts, "32", EXIT_POWERED_OFF, "1N2", "it takes an NMI, and an INIT");
+	ENDS(second_faults, "32", EXIT_TRIPLE_FAULT, "CPU 1\n", "and its end is reported");
+	test_signal(guest_halt, guest_halt_end, SIGTERM, "SIGTERM, one CPU never started");
+	cpus = "1";
+}
+
+/* A halt that nothing can end is seen where the halted wait for us. */
+static void test_halts(void)
+{
+	cpus = "3";
+	ENDS(hello, "16", EXIT_POWERED_OFF, "Hi", "all CPUs halted or never started");
+	ENDS(both_halt, "32", EXIT_POWERED_OFF, "H", "two halted, one never started");
+	cpus = "1";
+}
+
+static bool has(int cap)
+{
+	int fd = open(device, O_RDWR);
+	int value = ioctl(fd, MINIVMM_CHECK_EXTENSION, cap);
+
+	close(fd);
+	return value > 0;
+}
+
+static void test_irqchip(const char *mode, int cap)
+{
+	if (!has(cap)) {
+		printf("# %s has no %s interrupt chips\n", device, mode);
+		return;
+	}
+	printf("# --irqchip %s\n", mode);
+	irqchip = mode;
+	test_pic();
+	test_apics();
+	irqchip = "user";
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -174,14 +230,15 @@ int main(int argc, char **argv)
 	strcpy(file, "/tmp/minivmm-guest-XXXXXX");
 	close(mkstemp(file));
 	test_ends();
-	test_timer();
-	test_local_apic();
-	test_echo(5, "a few bytes through the guest");
-	test_echo(5000, "many bytes through the guest");
+	test_pic();
+	test_apics();
+	test_halts();
 	test_flood();
 	test_signal(guest_spin, guest_spin_end, SIGTERM, "SIGTERM, running guest");
 	test_signal(guest_halt, guest_halt_end, SIGINT, "SIGINT, halted guest");
 	test_signal(guest_halt, guest_halt_end, SIGHUP, "SIGHUP, halted guest");
+	test_irqchip("split", MINIVMM_CAP_SPLIT_IRQCHIP);
+	test_irqchip("kernel", MINIVMM_CAP_IRQCHIP);
 	unlink(file);
 	return tap_end();
 }
