@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "acpi.h"
 #include "irqchip.h"
 #include "vcpu.h"
 
@@ -124,6 +125,8 @@ static int add_pic(struct irqchip *chip, struct bus *pio)
 	};
 
 	pic_reset(&chip->pic);
+	/* As firmware leaves it: the SCI is level triggered. */
+	pic_write(&chip->pic, PIC_ELCR_BASE + ACPI_SCI_IRQ / 8, BIT(ACPI_SCI_IRQ % 8));
 	chip->extint.intr = extint_intr;
 	chip->extint.acknowledge = extint_acknowledge;
 	for (unsigned int i = 0; i < ARRAY_SIZE(ports); i++) {

@@ -139,7 +139,9 @@ static void check_cpus(const struct vm *vm, unsigned int cpus)
 {
 	int max = vm_extension(vm, MINIVMM_CAP_MAX_VCPUS);
 
-	if (cpus > 1 && (max < 0 || cpus > (unsigned int)max))
+	if (max < 1)
+		max = 1;
+	if (cpus > (unsigned int)max)
 		die(EXIT_DEVICE, "-c %u: %s runs at most %d CPUs", cpus, vm->path, max);
 }
 

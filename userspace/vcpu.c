@@ -232,7 +232,10 @@ static void handle_exit(struct vcpu *vcpu)
 		mmio(vcpu);
 		break;
 	case MINIVMM_EXIT_HLT:
-		halt(vcpu);
+		if (!vcpu->local_apic)
+			end(vcpu, EXIT_INTERNAL);	/* the kernel should wait */
+		else
+			halt(vcpu);
 		break;
 	case MINIVMM_EXIT_IRQ_WINDOW_OPEN:
 	case MINIVMM_EXIT_INTR:

@@ -352,13 +352,22 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 /**
  * vmx_save_hot() - what struct mv_vcpu always has right outside the section
  * @vcpu: its VMCS is current
+ *
+ * What is dirty still has to go there: a request ended the section before the
+ * first entry, or the handler of the last exit changed it.
  */
 void vmx_save_hot(struct mv_vcpu *vcpu)
 {
-	vcpu->rip = vmcs_read(GUEST_RIP);
-	vcpu->regs[MV_RSP] = vmcs_read(GUEST_RSP);
-	vcpu->rflags = vmcs_read(GUEST_RFLAGS);
-	vcpu->intr_shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	u32 dirty = vcpu->dirty;
+
+	if (!(dirty & MV_STATE_RIP))
+		vcpu->rip = vmcs_read(GUEST_RIP);
+	if (!(dirty & MV_STATE_RSP))
+		vcpu->regs[MV_RSP] = vmcs_read(GUEST_RSP);
+	if (!(dirty & MV_STATE_RFLAGS))
+		vcpu->rflags = vmcs_read(GUEST_RFLAGS);
+	if (!(dirty & MV_STATE_SHADOW))
+		vcpu->intr_shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
 }
 
 /**
