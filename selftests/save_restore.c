@@ -77,7 +77,7 @@ static struct vcpu *move(struct vcpu *old, enum chips chips, u32 fired)
 		chips_save(old_vm, &chips_before);
 		chips_restore(vm, &chips_before);
 	}
-	vcpu_restore(vcpu, &before);
+	vcpu_restore(vcpu, &before, true);
 	memset(&after, 0, sizeof(after));
 	vcpu_save(vcpu, &after);
 	vcpu_compare(&before, &after, fired);

@@ -82,13 +82,14 @@ static void set_msr(struct vcpu *vcpu, const struct minivmm_msr_entry *entry)
 			  entry->index, entry->data, value);
 }
 
-void vcpu_restore(struct vcpu *vcpu, struct vcpu_state *state)
+void vcpu_restore(struct vcpu *vcpu, struct vcpu_state *state, bool fresh)
 {
 	const struct minivmm_msr_entry *deadline = NULL, *entry;
 	const int fd = vcpu->fd;
 	u32 i;
 
-	ASSERT_OK(ioctl(fd, MINIVMM_SET_CPUID2, &state->cpuid));
+	if (fresh)
+		ASSERT_OK(ioctl(fd, MINIVMM_SET_CPUID2, &state->cpuid));
 	vcpu_set_sregs(vcpu, &state->sregs);
 	vcpu_set_regs(vcpu, &state->regs);
 	ASSERT_OK(ioctl(fd, MINIVMM_SET_XCRS, &state->xcrs));
