@@ -615,7 +615,10 @@ TEST(x2apic_upper_half)
 	run(guest_x2apic_upper_half, 0);
 }
 
-static const struct mask reserved_bits[] = {
+static const struct {
+	u32 reg;
+	u32 reserved;
+} reserved_bits[] = {
 	{ APIC_TPR, ~0xffU },
 	{ APIC_SVR, ~(0x1ffU | 1U << 9 | SVR_NO_EOI_BROADCAST) },
 	{ APIC_LVT_TIMER, ~(0x700ffU | LVT_PENDING) },
@@ -629,15 +632,16 @@ static const struct mask reserved_bits[] = {
 
 static void guest_x2apic_reserved_bits(void)
 {
-	u32 i, bit;
+	u32 i, bit, msr;
 
 	apic_start(X2APIC);
-	for (i = 0; i < ARRAY_SIZE(reserved_bits); i++)
+	for (i = 0; i < ARRAY_SIZE(reserved_bits); i++) {
+		msr = X2APIC_MSR(reserved_bits[i].reg);
 		for (bit = 0; bit < 32; bit++)
-			if (reserved_bits[i].writable >> bit & 1)
-				GUEST_ASSERT_EQ(wrmsr_safe(
-					X2APIC_MSR(reserved_bits[i].reg),
-					1UL << bit), GP_VECTOR);
+			if (reserved_bits[i].reserved >> bit & 1)
+				GUEST_ASSERT_EQ(wrmsr_safe(msr, 1UL << bit),
+						GP_VECTOR);
+	}
 }
 
 TEST(x2apic_reserved_bits)
@@ -671,12 +675,14 @@ static void guest_x2apic_eoi(void)
 {
 	apic_start(X2APIC);
 	GUEST_ASSERT_EQ(wrmsr_safe(X2APIC_MSR(APIC_EOI), 0), GUEST_NO_FAULT);
-	GUEST_ASSERT_EQ(wrmsr_safe(X2APIC_MSR(APIC_EOI), 1), GP_VECTOR);
+	if (strict)
+		GUEST_ASSERT_EQ(wrmsr_safe(X2APIC_MSR(APIC_EOI), 1), GP_VECTOR);
 }
 
+/* KVM without APICv takes any value. */
 TEST(x2apic_eoi)
 {
-	run(guest_x2apic_eoi, 0);
+	run_strict(guest_x2apic_eoi, 0);
 }
 
 static void guest_x2apic_self_ipi(void)
@@ -1285,6 +1291,9 @@ static void round_trip(u64 mode)
 	vcpu_set_apic_mode(to, mode);
 	vcpu_set_lapic(to, &lapic);
 	copy = vcpu_lapic(to);
+	/* KVM computes PPR from a cache of what is in service, not yet set. */
+	if (!dev_is_minivmm())
+		*lapic_reg(&copy, APIC_PPR) = *lapic_reg(&lapic, APIC_PPR);
 	for (reg = 0; reg < MINIVMM_APIC_REG_SIZE; reg += 16)
 		if (*lapic_reg(&lapic, reg) != *lapic_reg(&copy, reg))
 			test_fail(__FILE__, __LINE__,
@@ -1374,6 +1383,14 @@ TEST(x2apic_id_format_32bit)
 	struct vcpu *vcpu = start_32bit_ids(5);
 
 	EXPECT_EQ(vcpu_apic_reg(vcpu, APIC_ID), 5);
+}
+
+TEST(xapic_id_after_x2apic)
+{
+	struct vcpu *vcpu = start_32bit_ids(5);
+
+	if (!dev_is_minivmm())
+		SKIP("KVM leaves the ID in x2APIC's format");
 	vcpu_set_apic_mode(vcpu, XAPIC);
 	EXPECT_EQ(vcpu_apic_reg(vcpu, APIC_ID), 5 << 24);
 }
