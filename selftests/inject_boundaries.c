@@ -564,13 +564,18 @@ TEST(tpr)
 
 /* On a stack that is cold, if what was asked for says so */
 #define ON_COLD_STACK(where, insns, ...)				\
-	asm volatile("lea 1f(%%rip), %0\n"				\
-		     "movq %%rsp, %%rbx\n"				\
-		     "movq %1, %%rsp\n"					\
-		     insns						\
-		     "movq %%rbx, %%rsp\n"				\
-		     : "=&r"(where) : "r"(COLD_TOP), ##__VA_ARGS__	\
-		     : "rbx", "memory")
+	do {								\
+		const u64 stack_ = COLD_TOP;				\
+									\
+		asm volatile("lea 1f(%%rip), %0\n"			\
+			     "movq %%rsp, %%rbx\n"			\
+			     "movq %1, %%rsp\n"				\
+			     insns					\
+			     "movq %%rbx, %%rsp\n"			\
+			     : "=&r"(where)				\
+			     : "r"(stack_), ##__VA_ARGS__		\
+			     : "rbx", "memory");			\
+	} while (0)
 
 static void guest_cold(void)
 {

@@ -3,8 +3,8 @@
  * Random sequences of all that can meet an interrupt on its way, on four
  * vCPUs: each interrupt that is sent arrives, and arrives once.
  *
- * An interrupt has a slot: a way in and a vCPU. Both sides count. A slot is used
- * again only when the guest has counted what was sent last.
+ * An interrupt has a slot: a way in and a vCPU. Both sides count. A slot is
+ * used again only when the guest has counted what was sent last.
  *
  * Environment: SEED starts another sequence, STEPS makes it shorter or longer.
  */
@@ -29,7 +29,7 @@ enum slot {
 	MSI_FIRST = 0,		/* SIGNAL_MSI */
 	MSI_LAST = 31,
 	MSI_FD,			/* irqfd, an MSI */
-	EDGE,			/* IRQ_LINE up and down, an edge-triggered pin */
+	EDGE,			/* IRQ_LINE up and down, a pin */
 	NMI,
 	/*
 	 * irqfd with resampling, a level-triggered pin.  A vector for each pin:
@@ -105,7 +105,7 @@ static void guest_init(u64 me)
 	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
 }
 
-/* A page of one's own holds what one wrote or, taken away meanwhile, nothing. */
+/* A page holds what this vCPU wrote or, taken away meanwhile, nothing. */
 static void guest_touch_scratch(u64 me)
 {
 	volatile u64 *word;

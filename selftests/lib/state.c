@@ -128,9 +128,6 @@ static void compare(const char *what, const void *a, const void *b, size_t size)
 	}
 }
 
-#define COMPARE(member)	compare(#member, &a->member, &b->member, \
-				sizeof(a->member))
-
 static void compare_msrs(struct vcpu_state *a, struct vcpu_state *b)
 {
 	struct minivmm_msr_entry *x, *y;
@@ -172,19 +169,20 @@ void vcpu_compare(struct vcpu_state *a, struct vcpu_state *b, u32 fired)
 		*lapic_reg(&lapic, APIC_IRR + fired / 32 * 16) &=
 			~(1U << fired % 32);
 	compare("lapic", &a->lapic, &lapic, sizeof(lapic));
-	COMPARE(regs);
-	COMPARE(sregs);
-	COMPARE(fpu);
-	COMPARE(xsave);
-	COMPARE(xcrs);
-	COMPARE(debugregs);
+	compare("regs", &a->regs, &b->regs, sizeof(a->regs));
+	compare("sregs", &a->sregs, &b->sregs, sizeof(a->sregs));
+	compare("fpu", &a->fpu, &b->fpu, sizeof(a->fpu));
+	compare("xsave", &a->xsave, &b->xsave, sizeof(a->xsave));
+	compare("xcrs", &a->xcrs, &b->xcrs, sizeof(a->xcrs));
+	compare("debugregs", &a->debugregs, &b->debugregs,
+		sizeof(a->debugregs));
 	b->events.flags = a->events.flags;
 	/* what KVM has pending it restores as injected, and says it is both */
 	if (!dev_is_minivmm() && a->events.exception.injected)
 		b->events.exception.pending = a->events.exception.pending;
-	COMPARE(events);
-	COMPARE(mp_state);
-	COMPARE(cpuid);
+	compare("events", &a->events, &b->events, sizeof(a->events));
+	compare("mp_state", &a->mp_state, &b->mp_state, sizeof(a->mp_state));
+	compare("cpuid", &a->cpuid, &b->cpuid, sizeof(a->cpuid));
 	compare_msrs(a, b);
 }
 
