@@ -599,11 +599,6 @@ TEST(cold_memory)
 	drive_both(guest_cold);
 }
 
-static u64 user_on_cold_stack(u64 where)
-{
-	return user_sti(where);
-}
-
 /* The same from ring 3, where the TSS names the stack */
 static void guest_cold_from_user(void)
 {
@@ -615,7 +610,7 @@ static void guest_cold_from_user(void)
 	*rsp0 = COLD_TOP;
 	for (what = 0; what <= all; what += DO_COLD_IDT) {
 		pend(DO_IRQ | what);
-		where = guest_call_user(user_on_cold_stack, 0);
+		where = guest_call_user(user_sti, 0);
 		GUEST_ASSERT_HIT_AT(where);
 	}
 }
@@ -1001,7 +996,7 @@ static void guest_on_async_loop(struct guest_regs *regs)
 
 static void guest_async(void)
 {
-	u64 loops;
+	u64 loops, i, found = 0;
 
 	guest_handlers[VECTOR] = guest_on_async_loop;
 	x2apic_enable();
@@ -1039,9 +1034,10 @@ static void guest_async(void)
 			     : "+c"(loops) : : "rax", "memory", "cc");
 	}
 	cli();
-	/* The open ones are found, or this would find nothing out. */
-	GUEST_ASSERT(seen[0] + seen[1] + seen[2] + seen[3] + seen[4] +
-		     seen[5] + seen[6] + seen[7]);
+	/* Several of the open ones are found, or this would find nothing out. */
+	for (i = 0; i < ARRAY_SIZE(allowed); i++)
+		found += !!seen[i];
+	GUEST_ASSERT(found >= 2);
 }
 
 TEST(at_any_moment)
