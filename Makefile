@@ -9,10 +9,13 @@ KERNEL		?= 6.1
 KERNELS		:= 6.1 6.12 7.3
 # Where the testbed's host runs; empty: testbed/run chooses.
 PLATFORM	?= $(MINIVMM_PLATFORM)
-SMP		?= 1
-# The guest of "make run": its kernel, its memory, the device that runs it.
+HOST_SMP	?= 1
+# The guest of "make run": its kernel, memory, CPUs, whose its interrupt chips are
+# (empty: the launcher chooses), the device that runs it.
 GUEST_KERNEL	?= 6.1
 GUEST_MEM	?= 256M
+GUEST_CPUS	?= 1
+IRQCHIP		?=
 DEV		?= /dev/minivmm
 # Only these selftests ("make test TESTS='exits msr'"); empty: all.
 TESTS		?=
@@ -44,7 +47,8 @@ unit: tools
 
 run:
 	@testbed/boot-guest --kernel $(KERNEL) --guest-kernel $(GUEST_KERNEL) \
-		--mem $(GUEST_MEM) --dev $(DEV) --smp $(SMP)
+		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
+		--dev $(DEV) --host-smp $(HOST_SMP)
 
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
@@ -73,9 +77,12 @@ help:
 	@echo
 	@echo "KERNEL=$(KERNEL)           the testbed host's kernel: $(KERNELS)"
 	@echo "PLATFORM=            bochs, qemu or host; empty: what fits this machine"
-	@echo "SMP=$(SMP)                make run: CPUs of the testbed's host"
+	@echo "HOST_SMP=$(HOST_SMP)           make run: CPUs of the testbed's host"
 	@echo "GUEST_KERNEL=$(GUEST_KERNEL)     make run: the guest's kernel, one of the above"
 	@echo "GUEST_MEM=$(GUEST_MEM)       make run: the guest's memory"
+	@echo "GUEST_CPUS=$(GUEST_CPUS)         make run: the guest's CPUs"
+	@echo "IRQCHIP=             make run: interrupt chips: kernel, split or user; empty: kernel,"
+	@echo "                     if the device has them"
 	@echo "DEV=$(DEV)    make run: or /dev/kvm, stock KVM"
 	@echo "TESTS=               make test: only the selftests of these names"
 	@echo "MINIVMM_CACHE=       the testbed's parts; empty: ~/.cache/minivmm"

@@ -17,11 +17,13 @@
 #define MINIVMM_BACKEND_H
 
 #include <linux/cpumask.h>
+#include <linux/hrtimer.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/minivmm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/rcuwait.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
@@ -29,6 +31,10 @@
 
 #define MV_MAX_VCPU_ID		1024
 
+struct mv_chips;
+struct mv_iobus;
+struct mv_pit;
+struct mv_routes;
 struct mv_vcpu;
 struct mv_vm;
 
@@ -84,13 +90,14 @@ struct mv_dtable {
 #define MV_STATE_SHADOW	BIT(3)	/* intr_shadow */
 #define MV_STATE_SEGS	BIT(4)	/* seg[], gdt, idt */
 #define MV_STATE_CRS	BIT(5)	/* cr0, cr3, cr4, pdptr[], efer */
-#define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset */
+#define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset, tsc_ratio */
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
 #define MV_STATE_CPUID	BIT(10)	/* which instructions the guest has */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
-#define MV_STATE_ALL	(BIT(11) - 1)
+#define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
+#define MV_STATE_ALL	(BIT(12) - 1)
 
 /* vcpu->intr_shadow: what holds events back after the last instruction */
 #define MV_SHADOW_STI	BIT(0)
@@ -140,6 +147,7 @@ enum mv_exit_reason {
 	MV_EXIT_NONE,		/* a host interrupt, or work for the host */
 	MV_EXIT_WINDOW,		/* the guest can take an interrupt now */
 	MV_EXIT_HLT,
+	MV_EXIT_PAUSE,		/* spinning, perhaps for what another vCPU holds */
 	MV_EXIT_PIO,
 	MV_EXIT_GPA_FAULT,	/* memory that may need sleep to get */
 	MV_EXIT_MMIO,		/* no memory there; lazy groups are valid */
@@ -161,11 +169,13 @@ enum mv_cr_op { MV_CR_WRITE, MV_CR_READ, MV_CR_CLTS, MV_CR_LMSW };
  * struct mv_exit - one exit
  * @reason: which member of the union holds
  * @insn_len: bytes of the instruction that made the exit, for mv_skip_insn()
+ * @host_event: vector of what the host must handle first, 0: nothing
  * @vectoring: a fault hit the delivery of an event, which waits again
  */
 struct mv_exit {
 	enum mv_exit_reason reason;
 	u8 insn_len;
+	u8 host_event;
 	bool vectoring;
 	union {
 		struct {
@@ -227,11 +237,82 @@ struct mv_page_cache {
 	void *page[MV_PAGE_CACHE];
 };
 
+#define MV_NEVER	(~0ULL)		/* no host TSC value */
+
+/**
+ * struct mv_posted - interrupts on their way to a vCPU
+ * @pir: a bit for each vector that was sent and has not arrived in IRR yet
+ * @on: bit 0: @pir has news, and the vCPU has been told
+ *
+ * Any CPU posts here, with atomic operations; what is behind it, the APIC's
+ * registers, belongs to the vCPU alone. The layout is that of Intel's
+ * posted-interrupt descriptor (SDM 30.6), so a CPU can empty it by itself.
+ */
+struct mv_posted {
+	unsigned long pir[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
+	unsigned long on;
+	unsigned long reserved[3];
+};
+
+/**
+ * struct mv_lapic - a local APIC
+ * @posted: interrupts sent to it. First in the structure, which has a page for
+ *	itself: CPUs want it aligned to 64 bytes, Bochs to a page
+ * @vcpu: whose
+ * @regs: a page with the registers at their xAPIC offsets (SDM table 11-1);
+ *	a back end may let the CPU use it as its virtual-APIC page
+ * @changed: software changed ISR or IRR: a CPU that keeps track must know
+ * @deadline: host TSC when the timer fires, or MV_NEVER
+ * @period: in host TSC ticks, if the timer is periodic
+ * @tsc_deadline: IA32_TSC_DEADLINE, in guest TSC; 0: not armed
+ * @wake_timer: wakes the vCPU at @deadline, if it is blocked then
+ * @errors: errors since ESR was written last (SDM 11.5.3); atomic bits
+ * @taken: lowest-priority interrupts taken, to share them out
+ */
+struct mv_lapic {
+	struct mv_posted posted;
+	struct mv_vcpu *vcpu;
+	void *regs;
+	bool changed;
+	u64 deadline;
+	u64 period;
+	u64 tsc_deadline;
+	struct hrtimer wake_timer;
+	unsigned long errors;
+	u32 taken;
+};
+
+/* vcpu->requests: what a vCPU must look at before it enters the guest */
+#define MV_REQ_EVENT	0	/* vcpu->nmis, or an external interrupt */
+#define MV_REQ_INIT	1
+#define MV_REQ_SIPI	2	/* with vcpu->sipi_vector */
+#define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
+
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {
 	MV_IRQCHIP_USER,	/* none: the client has them all */
 	MV_IRQCHIP_SPLIT,	/* local APICs */
 	MV_IRQCHIP_KERNEL,	/* and the I/O APIC and the 8259 pair */
+};
+
+/* How many ns a TSC tick takes: mul * 2^(shift - 32), as in pvclock's ABI */
+struct mv_tick_length {
+	u32 mul;
+	s8 shift;
+};
+
+/**
+ * struct mv_logical - who has which logical xAPIC ID (SDM 11.6.2.2)
+ * @lock: serializes changes; readers take none
+ * @flat: by bit number, in the flat model
+ * @cluster: by cluster and bit number
+ * @scan: an ID that is not one bit, or is had by two: ask every vCPU instead
+ */
+struct mv_logical {
+	raw_spinlock_t lock;
+	struct mv_vcpu *flat[8];
+	struct mv_vcpu *cluster[16][4];
+	bool scan;
 };
 
 /**
@@ -251,11 +332,30 @@ enum mv_irqchip_mode {
  *	less flushes before it enters
  * @flushed_gen: no CPU uses translations taken away before this
  * @running: CPUs inside the run section for this VM
+ * @time_lock: guards @tsc_sync and @clock
  * @tsc_base: host TSC at creation; the guest's starts at 0
+ * @tsc_sync: offset and ratio of the TSC that the client wrote last, if it did
+ *	(@written), which others are held to; see tsc.c
+ * @clock: it was @ns when the host's TSC read @tsc; see clock.c. A vCPU that
+ *	has seen less than @gen writes its page before it enters
  * @irqchip: enum mv_irqchip_mode; constant once a vCPU exists
  * @eoi_vectors: vectors whose EOI the I/O APIC, or the client's, must hear of
  * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
  *	them before it enters
+ * @x2apic_format_32: MSIs have 32 bits of destination, and so has a saved
+ *	local APIC's ID
+ * @x2apic_no_broadcast_quirk: destination 0xff is no broadcast in x2APIC mode
+ * @split_pins: GSIs below this are pins of the client's I/O APIC
+ * @chips: the I/O APIC and the 8259 pair; or NULL
+ * @pit: the 8254; or NULL
+ * @irq_lock: guards changes of @routes and @iobus, and adding and removing
+ *	irqfds; taken after @lock
+ * @irq_srcu: for readers of @routes, @iobus and @resamplers
+ * @routes: what GSIs are connected to
+ * @iobus: ports and memory of devices in the kernel; NULL: none
+ * @irqfds: all irqfds; guarded by @irqfds_lock
+ * @resamplers: those that want to hear of EOIs
+ * @irqfds_lock: taken under an eventfd's wait-queue lock
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -274,13 +374,39 @@ struct mv_vm {
 	atomic64_t tlb_gen;
 	u64 flushed_gen;
 	struct cpumask running;
+	spinlock_t time_lock;		/* tsc_sync, clock */
 	u64 tsc_base;
+	struct {
+		u64 offset, ratio;
+		bool written;
+	} tsc_sync;
+	struct {
+		u64 tsc, ns;
+		struct mv_tick_length tick;
+		u32 gen;
+		u64 wall_msr;	/* READ_ONCE: the vCPUs share the MSR */
+	} clock;
 	enum mv_irqchip_mode irqchip;
 	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
 	u32 eoi_gen;
+	bool x2apic_format_32;
+	bool x2apic_no_broadcast_quirk;
+	u32 split_pins;
+	struct mv_chips *chips;
+	struct mv_pit *pit;
+	struct mutex irq_lock;		/* writers of routes, iobus */
+	struct srcu_struct irq_srcu;
+	struct mv_routes __rcu *routes;
+	struct mv_iobus __rcu *iobus;
+	struct list_head irqfds;
+	struct list_head resamplers;
+	spinlock_t irqfds_lock;		/* irqfds */
 	bool dead;
 	u32 nr_vcpus;
+	u32 max_id;			/* highest vCPU number */
 	struct mv_vcpu *vcpus[MV_MAX_VCPU_ID];
+	struct mv_logical logical;
+	u32 last_yield;			/* who was given a CPU last */
 	void *backend;
 };
 
@@ -288,7 +414,9 @@ struct mv_vm {
  * struct mv_vcpu - a virtual CPU
  *
  * @mutex serializes the file descriptor's ioctls and is held while the guest
- * runs, so everything else here belongs to whoever holds it.
+ * runs, so everything else here belongs to whoever holds it, but for what other
+ * CPUs tell this vCPU: @requests, @nmis, @sipi_vector, lapic->posted and
+ * lapic->errors.
  */
 struct mv_vcpu {
 	u64 regs[MV_NR_REGS];	/* first: the entry stub knows the offsets */
@@ -301,6 +429,11 @@ struct mv_vcpu {
 	struct mv_events ev;
 	bool check_events;	/* @ev or @want_window has news for the back end */
 	bool want_window;	/* leave the guest when it can take an interrupt */
+
+	unsigned long requests;	/* MV_REQ_*, atomic bits */
+	int cpu;		/* in the run section there, or -1; see mv_kick() */
+	struct mv_lapic *lapic;	/* NULL: the client has the interrupt chips */
+	u32 eoi_gen;		/* the vm->eoi_gen that the back end has loaded */
 
 	struct mv_vm *vm;
 	struct minivmm_run *run;
@@ -322,14 +455,31 @@ struct mv_vcpu {
 	u64 pat;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
-	u64 tsc_offset, tsc_adjust;
+	u64 tsc_offset, tsc_ratio, tsc_adjust;	/* see tsc.c */
+	u32 tsc_khz;		/* the guest's */
+	struct {
+		u64 msr;
+		u32 gen;	/* the vm->clock.gen that the page shows */
+		bool want_wall;	/* the guest asked for the wall clock */
+	} clock;
+	struct {
+		u64 msr;
+		u64 seen;	/* ns of waiting that the guest knows of */
+	} steal;
 	struct mv_msr_store *msrs;	/* the ones only remembered; msr.c */
 
 	void *fpu;		/* one page, XSAVE standard format */
 	u64 fpu_features;	/* XCR0 bits the guest may set */
 	u32 host_pkru;
 
-	u32 mp_state;
+	u32 mp_state;		/* MINIVMM_MP_STATE_* */
+	struct rcuwait wait;	/* blocked in the kernel */
+	struct pid __rcu *pid;	/* the thread that runs it, for a directed yield */
+	u64 poll_ns;		/* how long to spin before blocking */
+	atomic_t nmis;		/* sent by others, not in @ev yet */
+	u8 sipi_vector;
+	u8 eoi_vector;
+	int extint;		/* vector of the client's 8259 pair, or -1 */
 	bool sigmask_set;
 	sigset_t sigmask;
 
@@ -343,6 +493,8 @@ struct mv_vcpu {
 		bool rdtscp;
 		bool invpcid;
 		bool apic;	/* the client offers one; see mv_cpuid_update() */
+		bool x2apic;
+		bool tsc_deadline;
 	} cpuid;
 
 	struct mv_page_cache page_cache;
@@ -359,11 +511,15 @@ struct mv_vcpu {
  * @rdtscp: RDTSCP and RDPID run in the guest
  * @invpcid: INVPCID runs in the guest
  * @cr4: CR4 bits a guest can have
+ * @tsc_frac_bits: bits of fraction in vcpu->tsc_ratio; 0: the CPU cannot scale
+ * @tsc_max_ratio: ratios are below this
  */
 struct mv_caps {
 	bool rdtscp;
 	bool invpcid;
 	u64 cr4;
+	u8 tsc_frac_bits;
+	u64 tsc_max_ratio;
 };
 
 /* The permissions of a second-level mapping */
@@ -382,6 +538,10 @@ struct mv_caps {
  *	the guest's FPU state is loaded; must not sleep. Fills vcpu->exit and
  *	all register groups but the lazy ones.
  * @fetch: bring in lazy groups. Interrupts are on; does not sleep.
+ * @host_event: let the host handle the interrupt, NMI or machine check that
+ *	ended the guest's run, vcpu->exit.host_event. Interrupts are still off.
+ * @notify: lapic->posted has news for the vCPU that runs on @cpu, another one:
+ *	it takes them without an exit. Any context. NULL: it must exit for that.
  * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
  *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
  *	there before, if anything, was the same frame.
@@ -399,6 +559,8 @@ struct mv_ops {
 	void (*vcpu_destroy)(struct mv_vcpu *vcpu);
 	void (*run)(struct mv_vcpu *vcpu);
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
+	void (*host_event)(u8 vector);
+	void (*notify)(int cpu);
 	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
 		    struct mv_page_cache *cache);
 	bool (*zap)(struct mv_vm *vm, u64 start, u64 end,
@@ -420,6 +582,17 @@ void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 #define MV_DR6_BD	BIT(13)		/* general detect (SDM 18.2.3) */
 void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
+
+/* The same, for vCPUs with a local APIC here (vcpu->lapic) */
+bool mv_apic_pull(struct mv_vcpu *vcpu);
+int mv_apic_highest(const struct mv_vcpu *vcpu, u32 set);
+int mv_apic_pending(const struct mv_vcpu *vcpu);
+void mv_apic_accept(struct mv_vcpu *vcpu, u8 vector);
+void mv_apic_eoi_done(struct mv_vcpu *vcpu, u8 vector);
+void mv_apic_timer_fire(struct mv_vcpu *vcpu);
+bool mv_extint_pending(struct mv_vcpu *vcpu);
+u8 mv_extint_take(struct mv_vcpu *vcpu);
+bool mv_interrupt_waits(struct mv_vcpu *vcpu);
 
 /* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */
 static inline bool mv_is_64bit(const struct mv_vcpu *vcpu)

@@ -70,6 +70,7 @@ void mv_vcpu_destroy(struct mv_vcpu *vcpu);
 
 /* ---- state.c: registers in and out --------------------------------------- */
 
+void mv_state_init(struct mv_vcpu *vcpu);
 void mv_state_reset(struct mv_vcpu *vcpu);
 void mv_get_regs(struct mv_vcpu *vcpu, struct minivmm_regs *regs);
 void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs);
@@ -81,6 +82,7 @@ int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 /* ---- run.c: MINIVMM_RUN -------------------------------------------------- */
 
 int mv_vcpu_run(struct mv_vcpu *vcpu);
+void mv_leave_guest(struct mv_vm *vm);
 void mv_skip_insn(struct mv_vcpu *vcpu);
 void mv_finish_iteration(struct mv_vcpu *vcpu);
 int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len);
@@ -91,6 +93,7 @@ void mv_queue_fault(struct mv_vcpu *vcpu, const struct mv_fault *fault);
 bool mv_ready_for_interrupt(struct mv_vcpu *vcpu);
 int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
 void mv_queue_nmi(struct mv_vcpu *vcpu);
+void mv_pull_nmis(struct mv_vcpu *vcpu);
 void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
@@ -224,8 +227,155 @@ int mv_irq_deliver(struct mv_vm *vm, const struct mv_irq *irq);
 int mv_msi_deliver(struct mv_vm *vm, u64 address, u32 data);
 /* The 8259 pair's INTR line rose: who takes external interrupts looks again. */
 void mv_extint_raised(struct mv_vm *vm);
+bool mv_extint_ready(struct mv_vcpu *vcpu);
+
+/* ---- irqchip/lapic.c, apic_timer.c: the local APIC --------------------------*/
+
+int mv_apic_create(struct mv_vcpu *vcpu);
+void mv_apic_destroy(struct mv_vcpu *vcpu);
+void mv_apic_reset(struct mv_vcpu *vcpu);
+int mv_apic_set_base(struct mv_vcpu *vcpu, u64 value, bool client);
+void mv_apic_set_tpr(struct mv_vcpu *vcpu, u32 tpr);
+int mv_x2apic_read(struct mv_vcpu *vcpu, u32 index, u64 *data);
+int mv_x2apic_write(struct mv_vcpu *vcpu, u32 index, u64 data);
+bool mv_lapic_mmio_read(struct mv_vcpu *vcpu, u64 gpa, void *data,
+			unsigned int len);
+bool mv_lapic_mmio_write(struct mv_vcpu *vcpu, u64 gpa, const void *data,
+			 unsigned int len);
+int mv_get_lapic(struct mv_vcpu *vcpu, struct minivmm_lapic_state *state);
+int mv_set_lapic(struct mv_vcpu *vcpu, const struct minivmm_lapic_state *state);
+u64 mv_get_tsc_deadline(struct mv_vcpu *vcpu);
+int mv_set_tsc_deadline(struct mv_vcpu *vcpu, u64 data, bool client);
+void mv_apic_tsc_moved(struct mv_vcpu *vcpu);
+void mv_apic_timer_check(struct mv_vcpu *vcpu);
+void mv_apic_timer_block(struct mv_vcpu *vcpu);
+void mv_apic_timer_unblock(struct mv_vcpu *vcpu);
+
+/* CR8 is the upper half of the task priority (SDM 11.8.6). */
+static inline u64 mv_get_cr8(const struct mv_vcpu *vcpu)
+{
+	if (!vcpu->lapic)
+		return vcpu->cr8;
+	return (READ_ONCE(*(u32 *)(vcpu->lapic->regs + 0x80)) >> 4) & 15;
+}
+
+static inline void mv_set_cr8(struct mv_vcpu *vcpu, u64 value)
+{
+	if (vcpu->lapic)
+		mv_apic_set_tpr(vcpu, value << 4);
+	else
+		vcpu->cr8 = value;
+}
+
+/* ---- mp.c: several vCPUs; waiting and waking ---------------------------------*/
+
+void mv_kick_posted(struct mv_vcpu *vcpu);
+void mv_request(struct mv_vcpu *vcpu, int request);
 /* vm->eoi_vectors changed: returns when no vCPU runs with the old ones. Sleeps. */
 void mv_eoi_vectors_changed(struct mv_vm *vm);
+int mv_handle_requests(struct mv_vcpu *vcpu);
+u32 mv_get_mp_state(struct mv_vcpu *vcpu);
+int mv_set_mp_state(struct mv_vcpu *vcpu, u32 state);
+int mv_wait(struct mv_vcpu *vcpu);
+void mv_set_thread(struct mv_vcpu *vcpu);
+int mv_yield(struct mv_vcpu *vcpu);
+
+/* ---- irqchip/ioctl.c: the VM's ioctls of what follows -----------------------*/
+
+#define MV_X2APIC_API_FLAGS	(MINIVMM_X2APIC_API_USE_32BIT_IDS | \
+				 MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+int mv_irq_init(struct mv_vm *vm);
+void mv_irq_destroy(struct mv_vm *vm);
+int mv_irq_ioctl(struct mv_vm *vm, unsigned int cmd, void __user *argp);
+
+/* Which chips are there? Constant, and all of them ready, once a vCPU exists. */
+static inline enum mv_irqchip_mode mv_irqchip_mode(const struct mv_vm *vm)
+{
+	/* pairs with mv_create_irqchip(): who sees the mode sees the chips */
+	return smp_load_acquire(&vm->irqchip);
+}
+
+/* ---- irqchip/chips.c: the I/O APIC and the 8259 pair ------------------------*/
+
+/* Who holds a line. Those of the chips' inputs are ORed. */
+enum mv_irq_source {
+	MV_SOURCE_USER,		/* IRQ_LINE; pulses by irqfds */
+	MV_SOURCE_RESAMPLE,	/* irqfds that hold a line until its EOI */
+	MV_SOURCE_PIT,
+};
+
+int mv_create_irqchip(struct mv_vm *vm);
+int mv_split_irqchip(struct mv_vm *vm, u64 pins);
+void mv_chips_destroy(struct mv_vm *vm);
+int mv_get_irqchip(struct mv_vm *vm, struct minivmm_irqchip *state);
+int mv_set_irqchip(struct mv_vm *vm, const struct minivmm_irqchip *state);
+
+/* Drive an input: > 0 delivered, 0 coalesced, < 0 ignored. Any context. */
+int mv_pic_set(struct mv_vm *vm, unsigned int pin, enum mv_irq_source source,
+	       bool level);
+int mv_ioapic_set(struct mv_vm *vm, unsigned int pin,
+		  enum mv_irq_source source, bool level);
+
+/* The 8259 pair's INTR line, and its INTA cycle: the vector. Any context. */
+bool mv_pic_intr(struct mv_vm *vm);
+int mv_pic_acknowledge(struct mv_vm *vm);
+
+/* ---- irqchip/eoi.c: who must hear of the end of an interrupt ----------------*/
+
+/*
+ * A guest's EOI of a vector in vm->eoi_vectors. A handler of the run loop: 1,
+ * or 0 with MINIVMM_EXIT_IOAPIC_EOI. May sleep.
+ */
+int mv_irqchip_eoi(struct mv_vcpu *vcpu, u8 vector);
+void mv_eoi_widen(struct mv_vm *vm, const unsigned long *vectors);
+void mv_eoi_narrow(struct mv_vm *vm, const unsigned long *vectors);
+
+/* ---- irqchip/routing.c: what a GSI is connected to --------------------------*/
+
+#define MV_MAX_ROUTES	4096
+
+/* What vm->irq_lock protects, for those who hold it */
+#define mv_irq_protected(vm, pointer) \
+	rcu_dereference_protected(pointer, lockdep_is_held(&(vm)->irq_lock))
+
+int mv_set_gsi_routing(struct mv_vm *vm,
+		       const struct minivmm_irq_routing_entry *entries, u32 nr);
+int mv_default_routing(struct mv_vm *vm);
+void mv_routes_destroy(struct mv_vm *vm);
+/* > 0 delivered, 0 coalesced, < 0 ignored. Context: any. */
+int mv_gsi_set(struct mv_vm *vm, enum mv_irq_source source, u32 gsi,
+	       bool level);
+int mv_signal_msi(struct mv_vm *vm, const struct minivmm_msi *msi);
+int mv_pin_to_gsi(struct mv_vm *vm, u32 chip, unsigned int pin);
+
+/* ---- irqchip/i8254.c: the timer ---------------------------------------------*/
+
+int mv_create_pit(struct mv_vm *vm, u32 flags);
+void mv_pit_destroy(struct mv_vm *vm);
+int mv_get_pit2(struct mv_vm *vm, struct minivmm_pit_state2 *state);
+int mv_set_pit2(struct mv_vm *vm, const struct minivmm_pit_state2 *state);
+
+/* ---- irqfd.c, ioeventfd.c: eventfds in and out ------------------------------*/
+
+int mv_irqfd_init(void);
+void mv_irqfd_exit(void);
+int mv_irqfd(struct mv_vm *vm, const struct minivmm_irqfd *args);
+void mv_irqfds_destroy(struct mv_vm *vm);
+/* An interrupt has ended at a chip's pin. Sleeps; not under vm->irq_lock. */
+void mv_resample(struct mv_vm *vm, u32 chip, unsigned int pin);
+int mv_ioeventfd(struct mv_vm *vm, const struct minivmm_ioeventfd *args);
+
+/* ---- iobus.c: devices in the kernel -----------------------------------------*/
+
+enum mv_io_space { MV_SPACE_PORT, MV_SPACE_MEMORY };
+
+bool mv_iobus_read(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+		   unsigned int len, void *data);
+bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+		    unsigned int len, const void *data);
+bool mv_iobus_has(struct mv_vm *vm, enum mv_io_space space, u64 addr);
+void mv_iobus_destroy(struct mv_vm *vm);
 
 /* ---- cpuid.c ----------------------------------------------------------------*/
 
@@ -247,6 +397,67 @@ int mv_msr_index_list(struct minivmm_msr_list __user *user);
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
+
+/* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
+
+void mv_tsc_init(struct mv_vm *vm);
+void mv_tsc_reset(struct mv_vcpu *vcpu);
+u64 mv_guest_tsc(const struct mv_vcpu *vcpu, u64 host_tsc);
+u64 mv_host_tsc(const struct mv_vcpu *vcpu, u64 guest_tsc);
+void mv_client_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_guest_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_guest_write_tsc_adjust(struct mv_vcpu *vcpu, u64 data);
+bool mv_tsc_can_scale(void);
+bool mv_tsc_is_scaled(const struct mv_vcpu *vcpu);
+int mv_set_tsc_khz(struct mv_vcpu *vcpu, u32 khz);
+
+/* ---- clock.c: the paravirtual clock -----------------------------------------*/
+
+#define MV_CLOCK_FLAGS	(MINIVMM_CLOCK_TSC_STABLE | MINIVMM_CLOCK_REALTIME | \
+			 MINIVMM_CLOCK_HOST_TSC)
+
+void mv_clock_init(void);
+bool mv_clock_offered(void);
+u32 mv_clock_features(void);
+void mv_clock_create(struct mv_vm *vm);
+void mv_clock_forget(struct mv_vcpu *vcpu);
+void mv_clock_update(struct mv_vcpu *vcpu);
+void mv_write_system_time(struct mv_vcpu *vcpu, u64 data);
+void mv_write_wall_clock(struct mv_vcpu *vcpu, u64 data);
+void mv_get_clock(struct mv_vm *vm, struct minivmm_clock_data *data);
+int mv_set_clock(struct mv_vm *vm, const struct minivmm_clock_data *data);
+
+/* Must mv_clock_update() be called before the guest goes on? Any context. */
+static inline bool mv_clock_stale(const struct mv_vcpu *vcpu)
+{
+	return vcpu->clock.gen != READ_ONCE(vcpu->vm->clock.gen);
+}
+
+/* ---- steal.c: steal time ----------------------------------------------------*/
+
+#define MV_STEAL_UNKNOWN	(~0ULL)
+
+bool mv_steal_offered(void);
+u32 mv_steal_features(void);
+bool mv_valid_steal_time(u64 data);
+void mv_write_steal_time(struct mv_vcpu *vcpu, u64 data);
+void mv_steal_update(struct mv_vcpu *vcpu);
+
+/* How long this thread has waited for a CPU so far, in ns */
+static inline u64 mv_run_delay(void)
+{
+#ifdef CONFIG_SCHED_INFO
+	return current->sched_info.run_delay;
+#else
+	return 0;
+#endif
+}
+
+/* Must mv_steal_update() be called? By the vCPU's thread, in any context. */
+static inline bool mv_steal_stale(const struct mv_vcpu *vcpu)
+{
+	return (vcpu->steal.msr & 1) && vcpu->steal.seen != mv_run_delay();
+}
 
 /* ---- fpu.c ------------------------------------------------------------------*/
 

@@ -23,6 +23,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/processor.h>
+#include <uapi/asm/kvm_para.h>
 
 #include "compat.h"
 #include "core.h"
@@ -42,6 +43,8 @@ enum { EAX, EBX, ECX, EDX };
 
 /* Bits that the guest's own control registers decide (SDM vol. 2, CPUID) */
 #define LEAF1_ECX_OSXSAVE	BIT(27)
+#define LEAF1_ECX_X2APIC	BIT(21)
+#define LEAF1_ECX_TSC_DEADLINE	BIT(24)
 #define LEAF1_EDX_APIC		BIT(9)
 #define LEAF7_ECX_OSPKE		BIT(4)
 
@@ -71,8 +74,7 @@ struct leaf_mask {
 static const struct leaf_mask masks[] = {
 	/*
 	 * Without: DTES64 2, MONITOR 3, DS-CPL 4, VMX 5, SMX 6, EIST 7, TM2 8,
-	 * CNXT-ID 10, SDBG 11, xTPR 14, PDCM 15, DCA 18, x2APIC 21,
-	 * TSC-deadline 24.
+	 * CNXT-ID 10, SDBG 11, xTPR 14, PDCM 15, DCA 18.
 	 */
 	{ 1, 0, ECX, BIT(0) |		/* SSE3 */
 		     BIT(1) |		/* PCLMULQDQ */
@@ -81,6 +83,7 @@ static const struct leaf_mask masks[] = {
 		     BIT(17) |		/* PCID */
 		     BIT(19) |		/* SSE4.1 */
 		     BIT(20) |		/* SSE4.2 */
+		     BIT(21) |		/* x2APIC */
 		     BIT(22) |		/* MOVBE */
 		     BIT(23) |		/* POPCNT */
 		     BIT(25) |		/* AES */
@@ -290,6 +293,11 @@ static int add_leaf1(struct cpuid_list *list)
 	e->eax = eax;
 	/* The count of logical CPUs and the APIC ID are the client's to fill. */
 	e->ebx = ebx & 0xffff;
+	/*
+	 * x2APIC is ours, whatever the CPU has. TSC-deadline is, too, but has a
+	 * capability of its own: clients add it.
+	 */
+	e->ecx |= BIT(21);
 	e->ecx |= BIT(31);	/* runs under a hypervisor */
 	if (!(mv_ops->caps.cr4 & X86_CR4_PCIDE))
 		e->ecx &= ~BIT(17);
@@ -409,8 +417,9 @@ static int add_basic(struct cpuid_list *list)
 
 /*
  * The signature is KVM's, since the interface below is a subset of KVM's:
- * guests that know it take only what the feature word offers, which is nothing
- * yet, and clients look for these leaves to add their own.
+ * guests that know it take only what the feature word offers, and clients look
+ * for these leaves to add their own. The delay of port I/O that is not needed
+ * is that for devices of the ISA bus: there are none.
  */
 static int add_hypervisor(struct cpuid_list *list)
 {
@@ -424,7 +433,12 @@ static int add_hypervisor(struct cpuid_list *list)
 	memcpy(&e->ebx, signature, 4);
 	memcpy(&e->ecx, signature + 4, 4);
 	memcpy(&e->edx, signature + 8, 4);
-	return add_zero(list, MAX_HYPERVISOR, false) ? 0 : -E2BIG;
+	e = add_zero(list, MAX_HYPERVISOR, false);
+	if (!e)
+		return -E2BIG;
+	e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY) | mv_clock_features() |
+		 mv_steal_features();
+	return 0;
 }
 
 /* Linear and physical address bits */
@@ -765,6 +779,9 @@ static void derive(struct mv_vcpu *vcpu)
 	vcpu->cpuid.invpcid = mv_ops->caps.invpcid &&
 		(guest_feature(vcpu, 7, EBX) & BIT(10));
 	vcpu->cpuid.apic = guest_feature(vcpu, 1, EDX) & LEAF1_EDX_APIC;
+	vcpu->cpuid.x2apic = guest_feature(vcpu, 1, ECX) & LEAF1_ECX_X2APIC;
+	vcpu->cpuid.tsc_deadline = guest_feature(vcpu, 1, ECX) &
+				   LEAF1_ECX_TSC_DEADLINE;
 	vcpu->fpu_features = states & mv_fpu_features();
 	vcpu->dirty |= MV_STATE_CPUID | MV_STATE_SYSCALL;
 }
@@ -783,6 +800,8 @@ void mv_cpuid_reset(struct mv_vcpu *vcpu)
 	vcpu->cpuid.maxphyaddr = 36;
 	vcpu->cpuid.rdtscp = mv_ops->caps.rdtscp;
 	vcpu->cpuid.invpcid = mv_ops->caps.invpcid;
+	vcpu->cpuid.x2apic = true;
+	vcpu->cpuid.tsc_deadline = true;
 	vcpu->fpu_features = mv_fpu_features();
 }
 

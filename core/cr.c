@@ -182,7 +182,10 @@ static bool set_cr4(struct mv_vcpu *vcpu, u64 cr4)
 	return true;
 }
 
-/* A lower task priority may let an interrupt of the client's chip through. */
+/*
+ * Only where the client has the local APIC does CR8 exit. A lower task priority
+ * may let an interrupt of the client's chips through.
+ */
 static int write_cr8(struct mv_vcpu *vcpu, u64 value)
 {
 	u64 old = vcpu->cr8;

@@ -121,6 +121,18 @@ bool mv_ready_for_interrupt(struct mv_vcpu *vcpu)
 	       !ev->exception.injected && !ev->nmi.injected;
 }
 
+/* The client's 8259 pair is in front of a local APIC. */
+static int queue_extint(struct mv_vcpu *vcpu, u32 vector)
+{
+	if (vcpu->vm->irqchip == MV_IRQCHIP_KERNEL)
+		return -ENXIO;
+	if (vcpu->extint >= 0)
+		return -EEXIST;
+	vcpu->extint = vector;
+	vcpu->check_events = true;
+	return 0;
+}
+
 /**
  * mv_queue_interrupt() - MINIVMM_INTERRUPT
  * @vcpu: the vCPU
@@ -129,12 +141,15 @@ bool mv_ready_for_interrupt(struct mv_vcpu *vcpu)
  * It goes in when the guest can take it. Of two, the later counts, as the
  * client's interrupt chip would have it.
  *
- * Return: 0 or -EINVAL.
+ * Return: 0; -EINVAL; with a local APIC here, -EEXIST if one waits already, or
+ * -ENXIO if the 8259 pair is here as well.
  */
 int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector)
 {
 	if (vector >= MINIVMM_NR_INTERRUPTS)
 		return -EINVAL;
+	if (vcpu->lapic)
+		return queue_extint(vcpu, vector);
 	vcpu->ev.interrupt.queued = true;
 	vcpu->ev.interrupt.soft = false;
 	vcpu->ev.interrupt.vector = vector;
@@ -156,6 +171,33 @@ void mv_queue_nmi(struct mv_vcpu *vcpu)
 	vcpu->check_events = true;
 }
 
+/* NMIs that others sent, since the last look */
+void mv_pull_nmis(struct mv_vcpu *vcpu)
+{
+	int n = atomic_xchg(&vcpu->nmis, 0);
+
+	while (n--)
+		mv_queue_nmi(vcpu);
+}
+
+/*
+ * An interrupt of the client's 8259 pair that waits was acknowledged there: a
+ * client that saves state must get it back as one that is being delivered.
+ */
+static void get_interrupt(const struct mv_vcpu *vcpu,
+			  struct minivmm_vcpu_events *events)
+{
+	const struct mv_events *ev = &vcpu->ev;
+
+	events->interrupt.injected = ev->interrupt.queued &&
+				     !ev->interrupt.soft;
+	events->interrupt.nr = ev->interrupt.vector;
+	if (!ev->interrupt.queued && vcpu->extint >= 0) {
+		events->interrupt.injected = true;
+		events->interrupt.nr = vcpu->extint;
+	}
+}
+
 #define EVENT_FLAGS	(MINIVMM_VCPUEVENT_VALID_NMI_PENDING | \
 			 MINIVMM_VCPUEVENT_VALID_SIPI_VECTOR | \
 			 MINIVMM_VCPUEVENT_VALID_SHADOW)
@@ -168,6 +210,7 @@ void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *events)
 {
 	const struct mv_events *ev = &vcpu->ev;
 
+	mv_pull_nmis(vcpu);
 	memset(events, 0, sizeof(*events));
 	if (!ev->exception.soft) {
 		events->exception.injected = ev->exception.injected |
@@ -178,9 +221,7 @@ void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *events)
 	events->exception.has_error_code = ev->exception.has_error;
 	events->exception.error_code = ev->exception.error;
 
-	events->interrupt.injected = ev->interrupt.queued &&
-				     !ev->interrupt.soft;
-	events->interrupt.nr = ev->interrupt.vector;
+	get_interrupt(vcpu, events);
 	if (vcpu->intr_shadow & MV_SHADOW_STI)
 		events->interrupt.shadow |= MINIVMM_X86_SHADOW_INT_STI;
 	if (vcpu->intr_shadow & MV_SHADOW_MOVSS)
@@ -189,8 +230,11 @@ void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *events)
 	events->nmi.injected = ev->nmi.injected;
 	events->nmi.pending = ev->nmi.pending;
 	events->nmi.masked = !!(vcpu->intr_shadow & MV_SHADOW_NMI);
+	events->sipi_vector = vcpu->sipi_vector;
 	events->flags = MINIVMM_VCPUEVENT_VALID_NMI_PENDING |
 			MINIVMM_VCPUEVENT_VALID_SHADOW;
+	if (vcpu->lapic)
+		events->flags |= MINIVMM_VCPUEVENT_VALID_SIPI_VECTOR;
 }
 
 static u32 shadow_from(struct mv_vcpu *vcpu,
@@ -235,10 +279,13 @@ int mv_set_events(struct mv_vcpu *vcpu,
 	ev->exception.vector = events->exception.nr;
 	ev->exception.has_error = events->exception.has_error_code;
 	ev->exception.error = events->exception.error_code;
+	vcpu->extint = -1;
 	ev->interrupt.queued = events->interrupt.injected;
 	ev->interrupt.soft = false;
 	ev->interrupt.vector = events->interrupt.nr;
 	ev->nmi.injected = events->nmi.injected;
+	if (events->flags & MINIVMM_VCPUEVENT_VALID_SIPI_VECTOR)
+		vcpu->sipi_vector = events->sipi_vector;
 	if (events->flags & MINIVMM_VCPUEVENT_VALID_NMI_PENDING)
 		ev->nmi.pending = min(events->nmi.pending, nmi_limit(vcpu));
 	vcpu->intr_shadow = shadow_from(vcpu, events);

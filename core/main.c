@@ -28,30 +28,56 @@ const struct mv_ops *mv_ops;
 int mv_check_extension(long cap)
 {
 	switch (cap) {
+	case MINIVMM_CAP_IRQCHIP:
 	case MINIVMM_CAP_HLT:
 	case MINIVMM_CAP_USER_MEMORY:
 	case MINIVMM_CAP_SET_TSS_ADDR:
 	case MINIVMM_CAP_EXT_CPUID:
+	case MINIVMM_CAP_PIT:
+	case MINIVMM_CAP_NOP_IO_DELAY:
 	case MINIVMM_CAP_MP_STATE:
 	case MINIVMM_CAP_SYNC_MMU:
 	case MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case MINIVMM_CAP_USER_NMI:
+	case MINIVMM_CAP_IRQ_INJECT_STATUS:
 	case MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case MINIVMM_CAP_IRQFD:
+	case MINIVMM_CAP_PIT2:
+	case MINIVMM_CAP_PIT_STATE2:
+	case MINIVMM_CAP_IOEVENTFD:
 	case MINIVMM_CAP_SET_IDENTITY_MAP_ADDR:
 	case MINIVMM_CAP_INTERNAL_ERROR_DATA:
 	case MINIVMM_CAP_VCPU_EVENTS:
 	case MINIVMM_CAP_DEBUGREGS:
 	case MINIVMM_CAP_X86_ROBUST_SINGLESTEP:
 	case MINIVMM_CAP_XSAVE:
+	case MINIVMM_CAP_GET_TSC_KHZ:
+	case MINIVMM_CAP_TSC_DEADLINE_TIMER:
+	case MINIVMM_CAP_SIGNAL_MSI:
 	case MINIVMM_CAP_READONLY_MEM:
+	case MINIVMM_CAP_IRQFD_RESAMPLE:
+	case MINIVMM_CAP_ENABLE_CAP_VM:
+	case MINIVMM_CAP_IOEVENTFD_NO_LENGTH:
 	case MINIVMM_CAP_CHECK_EXTENSION_VM:
+	case MINIVMM_CAP_SPLIT_IRQCHIP:
+	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 		return 1;
+	case MINIVMM_CAP_CLOCKSOURCE:
+		return mv_clock_offered();
+	case MINIVMM_CAP_ADJUST_CLOCK:
+		return MV_CLOCK_FLAGS;
+	case MINIVMM_CAP_TSC_CONTROL:
+		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
 	case MINIVMM_CAP_INTR_SHADOW:
 		return MINIVMM_X86_SHADOW_INT_MOV_SS |
 		       MINIVMM_X86_SHADOW_INT_STI;
+	case MINIVMM_CAP_IRQ_ROUTING:
+		return MV_MAX_ROUTES;
+	case MINIVMM_CAP_X2APIC_API:
+		return MV_X2APIC_API_FLAGS;
 	case MINIVMM_CAP_NR_VCPUS:
 		return min_t(unsigned int, num_online_cpus(), MV_MAX_VCPUS);
 	case MINIVMM_CAP_MAX_VCPUS:
@@ -158,12 +184,17 @@ EXPORT_SYMBOL_GPL(mv_unregister_backend);
 
 static int __init mv_init(void)
 {
+	int ret;
+
 	mv_msr_init();
-	return mv_fpu_init();
+	mv_clock_init();
+	ret = mv_fpu_init();
+	return ret ?: mv_irqfd_init();
 }
 
 static void __exit mv_exit(void)
 {
+	mv_irqfd_exit();
 }
 
 module_init(mv_init);

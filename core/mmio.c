@@ -6,11 +6,12 @@
  *
  *   fetch, decode   the bytes at RIP, core/decode.c
  *   plan            where every operand lies; all guest faults are found here
- *   read            RAM at once, a device by way of user space
+ *   read            RAM and devices in the kernel at once, others by way of
+ *                   user space
  *   compute         core/alu.c
  *   write to RAM    the last that can fail
  *   commit          registers, flags, RIP
- *   write to device by way of user space; nothing is left to be done after it
+ *   write to device as reads; nothing is left to be done after it
  *
  * Every operand may be RAM or device memory, and may cross a page into the
  * other kind: an operand has up to two parts.  User space may take as long as
@@ -58,7 +59,7 @@ struct operand {
  * @insn: decoded
  * @op: insn.mem, and ES:rDI of MOVS and CMPS
  * @part: the part under way in the current phase: 2 * operand + part
- * @to_device: a bit for each part that user space has yet to write
+ * @to_device: a bit for each part that has yet to be written to a device
  */
 struct mv_mmio {
 	struct mv_insn insn;
@@ -431,6 +432,33 @@ static void trace_part(struct operand *op, unsigned int part, u32 type)
 			   mv_truncate(value, op->len[i]));
 }
 
+/*
+ * Devices in the kernel, the vCPU's local APIC first. True if the part that
+ * m->part says was one's, and is read or written.
+ */
+static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
+{
+	unsigned int part = vcpu->mmio->part;
+	struct operand *op = &vcpu->mmio->op[part / 2];
+	u64 gpa = op->gpa[part & 1];
+	u8 len = op->len[part & 1];
+	void *data = part_data(op, part);
+	bool done;
+
+	if (write)
+		done = mv_lapic_mmio_write(vcpu, gpa, data, len) ||
+		       mv_iobus_write(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
+				      data);
+	else
+		done = mv_lapic_mmio_read(vcpu, gpa, data, len) ||
+		       mv_iobus_read(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
+				     data);
+	if (done)
+		trace_part(op, part, write ? MV_TRACE_MMIO_WRITE :
+					     MV_TRACE_MMIO_READ);
+	return done;
+}
+
 /* Let user space access the part of a device that m->part says. */
 static int ask_user(struct mv_vcpu *vcpu, bool write,
 		    int (*complete)(struct mv_vcpu *vcpu))
@@ -452,16 +480,18 @@ static int ask_user(struct mv_vcpu *vcpu, bool write,
 	return 0;
 }
 
-/* User space writes what belongs to devices, one part at a time. */
+/* Write what belongs to devices, one part at a time. */
 static int write_devices(struct mv_vcpu *vcpu)
 {
 	struct mv_mmio *m = vcpu->mmio;
 
-	if (!m->to_device)
-		return 1;
-	m->part = __ffs(m->to_device);
-	m->to_device &= m->to_device - 1;
-	return ask_user(vcpu, true, write_devices);
+	while (m->to_device) {
+		m->part = __ffs(m->to_device);
+		m->to_device &= m->to_device - 1;
+		if (!ask_kernel(vcpu, true))
+			return ask_user(vcpu, true, write_devices);
+	}
+	return 1;
 }
 
 /* Write what belongs to RAM, and note what is left for devices. */
@@ -514,6 +544,8 @@ static int read_operands(struct mv_vcpu *vcpu)
 		if (!op->reads || !op->len[i])
 			continue;
 		ret = read_part(vcpu, op, m->part);
+		if (ret == -ENXIO && ask_kernel(vcpu, false))
+			continue;
 		if (ret == -ENXIO)
 			return ask_user(vcpu, false, finish_read);
 		if (ret)

@@ -15,7 +15,6 @@
  * everybody flushes who finds vm->flushed_gen behind it.
  */
 #include <linux/sched/signal.h>
-#include <linux/smp.h>
 #include "core.h"
 #include "slots.h"
 
@@ -262,10 +261,6 @@ int mv_handle_gpa_fault(struct mv_vcpu *vcpu)
 
 /* ---- taking pages back ---------------------------------------------------- */
 
-static void left_guest(void *unused)
-{
-}
-
 static void raise_flushed_gen(struct mv_vm *vm, u64 gen)
 {
 	raw_spin_lock_irq(&vm->mmu_lock);
@@ -288,10 +283,7 @@ void mv_flush_guest_tlbs(struct mv_vm *vm)
 
 	if (READ_ONCE(vm->flushed_gen) >= gen)
 		return;
-	smp_mb();	/* pairs with enter_guest() */
-	preempt_disable();
-	smp_call_function_many(&vm->running, left_guest, NULL, true);
-	preempt_enable();
+	mv_leave_guest(vm);
 	raise_flushed_gen(vm, gen);
 }
 

@@ -16,11 +16,13 @@
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/tsc.h>
+#include <uapi/asm/kvm_para.h>
 
 #include "compat.h"
 #include "core.h"
@@ -77,6 +79,7 @@ struct mv_msr_store {
 #define CLIENT_ONLY	BIT(4)	/* the guest gets at it without an exit */
 #define NEED_RDTSCP	BIT(5)	/* exists with RDTSCP or RDPID only */
 #define IN_STORE	BIT(6)	/* kept in struct mv_msr_store */
+#define NEED_TSC_DEADLINE BIT(7) /* exists if the local APIC's timer has it */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -90,6 +93,7 @@ struct mv_msr_store {
  * @dirty: group that a change makes the back end load
  * @value: of a CONSTANT
  * @get: computes the value, if it is not kept anywhere
+ * @exists: does it, on this host? Absent: yes.
  * @valid: can the MSR have this value? Absent: any.
  * @set: writes a value that is @valid, if that takes more than keeping it.
  *	Nonzero: it cannot be written now.
@@ -102,6 +106,7 @@ struct msr_row {
 	u32 dirty;
 	u64 value;
 	u64 (*get)(struct mv_vcpu *vcpu);
+	bool (*exists)(void);
 	bool (*valid)(struct mv_vcpu *vcpu, u32 index, u64 data);
 	int (*set)(struct mv_vcpu *vcpu, u64 data, bool client);
 };
@@ -173,11 +178,15 @@ static bool valid_mtrr_var(struct mv_vcpu *vcpu, u32 index, u64 data)
 /**
  * mv_valid_apic_base() - can IA32_APIC_BASE have this value? (SDM 11.4.4)
  * @vcpu: the vCPU
- * @value: x2APIC mode, bit 10, is not offered
+ * @value: x2APIC mode needs the APIC to be on, and CPUID to have it
  */
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value)
 {
-	return !(value & (beyond_maxphyaddr(vcpu) | 0x6ff));
+	u64 reserved = beyond_maxphyaddr(vcpu) | 0x2ff;
+
+	if (!vcpu->cpuid.x2apic || !(value & MSR_IA32_APICBASE_ENABLE))
+		reserved |= X2APIC_ENABLE;
+	return !(value & reserved);
 }
 
 static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
@@ -189,26 +198,53 @@ static bool valid_apic_base(struct mv_vcpu *vcpu, u32 index, u64 data)
 
 static u64 get_tsc(struct mv_vcpu *vcpu)
 {
-	return rdtsc() + vcpu->tsc_offset;
+	return mv_guest_tsc(vcpu, rdtsc());
 }
 
-/* A write of the guest's moves TSC_ADJUST along (SDM 18.17.3). */
 static int set_tsc(struct mv_vcpu *vcpu, u64 data, bool client)
 {
-	u64 offset = data - rdtsc();
-
-	if (!client)
-		vcpu->tsc_adjust += offset - vcpu->tsc_offset;
-	vcpu->tsc_offset = offset;
+	if (client)
+		mv_client_write_tsc(vcpu, data);
+	else
+		mv_guest_write_tsc(vcpu, data);
 	return 0;
 }
 
 /* A client restores the TSC by itself: for it this is a number only. */
 static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 {
-	if (!client)
-		vcpu->tsc_offset += data - vcpu->tsc_adjust;
-	vcpu->tsc_adjust = data;
+	if (client)
+		vcpu->tsc_adjust = data;
+	else
+		mv_guest_write_tsc_adjust(vcpu, data);
+	return 0;
+}
+
+static int set_system_time(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	mv_write_system_time(vcpu, data);
+	return 0;
+}
+
+static u64 get_wall_clock(struct mv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->vm->clock.wall_msr);
+}
+
+static int set_wall_clock(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	mv_write_wall_clock(vcpu, data);
+	return 0;
+}
+
+static bool valid_steal_time(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return mv_valid_steal_time(data);
+}
+
+static int set_steal_time(struct mv_vcpu *vcpu, u64 data, bool client)
+{
+	mv_write_steal_time(vcpu, data);
 	return 0;
 }
 
@@ -216,13 +252,6 @@ static int set_tsc_adjust(struct mv_vcpu *vcpu, u64 data, bool client)
 static int set_sysenter_cs(struct mv_vcpu *vcpu, u64 data, bool client)
 {
 	vcpu->sysenter_cs = (u32)data;
-	return 0;
-}
-
-static int set_apic_base(struct mv_vcpu *vcpu, u64 data, bool client)
-{
-	vcpu->apic_base = data;
-	mv_cpuid_update(vcpu);
 	return 0;
 }
 
@@ -257,12 +286,12 @@ static int set_misc_enable(struct mv_vcpu *vcpu, u64 data, bool client)
 /* ---- the table --------------------------------------------------------------- */
 
 static const struct msr_row rows[] = {
-	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc,
-	  .dirty = MV_STATE_MSRS },
-	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust,
-	  .dirty = MV_STATE_MSRS },
+	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc },
+	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_APICBASE, VCPU(apic_base), .valid = valid_apic_base,
-	  .set = set_apic_base },
+	  .set = mv_apic_set_base },
+	{ MSR_IA32_TSC_DEADLINE, .flags = NEED_TSC_DEADLINE,
+	  .get = mv_get_tsc_deadline, .set = mv_set_tsc_deadline },
 	{ MSR_EFER, VCPU(efer), .set = set_efer,
 	  .dirty = MV_STATE_CRS | MV_STATE_SYSCALL },
 	{ MSR_IA32_CR_PAT, VCPU(pat), .valid = valid_pat,
@@ -310,6 +339,18 @@ static const struct msr_row rows[] = {
 	  .flags = IN_STORE | IGNORE_WRITES },
 	{ MSR_IA32_UCODE_WRITE, .flags = CONSTANT | IGNORE_WRITES },
 
+	/* KVM's; without asking whether the guest's CPUID has them, as there */
+	{ MSR_KVM_SYSTEM_TIME, VCPU(clock.msr), .exists = mv_clock_offered,
+	  .set = set_system_time },
+	{ MSR_KVM_SYSTEM_TIME_NEW, VCPU(clock.msr), .exists = mv_clock_offered,
+	  .set = set_system_time },
+	{ MSR_KVM_WALL_CLOCK, .exists = mv_clock_offered,
+	  .get = get_wall_clock, .set = set_wall_clock },
+	{ MSR_KVM_WALL_CLOCK_NEW, .exists = mv_clock_offered,
+	  .get = get_wall_clock, .set = set_wall_clock },
+	{ MSR_KVM_STEAL_TIME, VCPU(steal.msr), .exists = mv_steal_offered,
+	  .valid = valid_steal_time, .set = set_steal_time },
+
 	/* No banks of machine-check registers, nothing to report */
 	{ MSR_IA32_MCG_CAP, .flags = CONSTANT },
 	{ MSR_IA32_MCG_STATUS, .flags = CONSTANT | GUEST_REWRITES },
@@ -326,25 +367,30 @@ static const struct msr_row rows[] = {
 };
 
 /*
- * The row of each MSR number, plus 1. All lie in two ranges, so a byte for
+ * The row of each MSR number, plus 1. All lie in three ranges, so a byte for
  * every number there makes the search one load.
  */
-#define NR_LOW		0x400
+#define NR_LOW		0x700
 #define HIGH_BASE	0xc0000080
 #define NR_HIGH		0x100
+#define KVM_BASE	0x4b564d00
+#define NR_KVM		0x10
 
 static u8 low_rows[NR_LOW] __ro_after_init;
 static u8 high_rows[NR_HIGH] __ro_after_init;
+static u8 kvm_rows[NR_KVM] __ro_after_init;
 
-/* The guest chooses @index: it must not steer a speculative load elsewhere. */
+/* The guest chooses @i: it must not steer a speculative load elsewhere. */
+static u8 *element(u8 *rows_of, u32 size, u32 i)
+{
+	return i < size ? &rows_of[array_index_nospec(i, size)] : NULL;
+}
+
 static u8 *row_number(u32 index)
 {
-	if (index < NR_LOW)
-		return &low_rows[array_index_nospec(index, NR_LOW)];
-	index -= HIGH_BASE;
-	if (index < NR_HIGH)
-		return &high_rows[array_index_nospec(index, NR_HIGH)];
-	return NULL;
+	return element(low_rows, NR_LOW, index) ?:
+	       element(high_rows, NR_HIGH, index - HIGH_BASE) ?:
+	       element(kvm_rows, NR_KVM, index - KVM_BASE);
 }
 
 static u32 row_count(const struct msr_row *row)
@@ -373,11 +419,23 @@ void __init mv_msr_init(void)
 	}
 }
 
+/* Does this host have it? */
+static bool row_exists(const struct msr_row *row)
+{
+	if ((row->flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp)
+		return false;
+	return !row->exists || row->exists();
+}
+
 static const struct msr_row *find_row(u32 index)
 {
 	const u8 *number = row_number(index);
+	const struct msr_row *row;
 
-	return number && *number ? &rows[*number - 1] : NULL;
+	if (!number || !*number)
+		return NULL;
+	row = &rows[*number - 1];
+	return row_exists(row) ? row : NULL;
 }
 
 static u64 *kept_at(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index)
@@ -423,7 +481,15 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
 		return NULL;
 	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
 		return NULL;
+	if ((row->flags & NEED_TSC_DEADLINE) && !vcpu->cpuid.tsc_deadline)
+		return NULL;
 	return row;
+}
+
+/* The APIC's registers, 800H to 8FFH (SDM 11.12.1.2), are lapic.c's. */
+static bool is_x2apic_msr(u32 index)
+{
+	return (index & ~0xffU) == APIC_BASE_MSR;
 }
 
 /**
@@ -437,8 +503,11 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
  */
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
 {
-	const struct msr_row *row = guest_row(vcpu, index);
+	const struct msr_row *row;
 
+	if (is_x2apic_msr(index))
+		return mv_x2apic_read(vcpu, index, data);
+	row = guest_row(vcpu, index);
 	if (!row)
 		return -EINVAL;
 	*data = get_value(vcpu, row, index);
@@ -456,12 +525,17 @@ EXPORT_SYMBOL_GPL(mv_read_msr);
  * What the back end has to load is dirty afterwards.
  *
  * Context: inside the run section.
- * Return: 0; nonzero: the guest gets #GP(0), and nothing changed.
+ * Return: 0; negative: the guest gets #GP(0), and nothing changed; 1: done, but
+ * the core has work before the guest may go on.
  */
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 {
-	const struct msr_row *row = guest_row(vcpu, index);
+	const struct msr_row *row;
+	int err;
 
+	if (is_x2apic_msr(index))
+		return mv_x2apic_write(vcpu, index, data);
+	row = guest_row(vcpu, index);
 	if (!row)
 		return -EINVAL;
 	if (row->flags & IGNORE_WRITES)
@@ -470,7 +544,8 @@ int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 		return -EINVAL;
 	if ((row->flags & (CONSTANT | GUEST_REWRITES)) == CONSTANT)
 		return -EINVAL;
-	return set_value(vcpu, row, index, data, false);
+	err = set_value(vcpu, row, index, data, false);
+	return err ?: mv_clock_stale(vcpu) || mv_steal_stale(vcpu);
 }
 EXPORT_SYMBOL_GPL(mv_write_msr);
 
@@ -543,7 +618,7 @@ static int list_msrs(u32 __user *indices)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].flags & CONSTANT)
 			continue;
-		if ((rows[i].flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp)
+		if (!row_exists(&rows[i]))
 			continue;
 		for (n = 0; n < row_count(&rows[i]); n++) {
 			if (indices && put_user(rows[i].index + n,
@@ -578,7 +653,7 @@ static int client_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
 {
 	const struct msr_row *row = find_row(entry->index);
 
-	if (!row || ((row->flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp))
+	if (!row)
 		return -EINVAL;
 	mv_need(vcpu, row->dirty);
 	if (write)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Port I/O: there are no ports in the kernel, so every access goes to user
- * space, and the instruction ends at the next MINIVMM_RUN.
+ * Port I/O: to a device in the kernel, and the instruction is done; else to
+ * user space, and it ends at the next MINIVMM_RUN.
  *
  * IN and OUT are one access. INS and OUTS move up to a page at a time; a REP
  * form whose count is not used up by then is executed again by the guest,
@@ -16,13 +16,13 @@
 #include "trace.h"
 
 /* Of several elements the first is shown, as KVM does. */
-static void trace_data(const struct mv_vcpu *vcpu, u32 count)
+static void trace_data(const struct mv_vcpu *vcpu, const void *data, u32 count)
 {
 	u32 val = 0;
 
 	if (!trace_minivmm_pio_enabled())
 		return;
-	memcpy(&val, vcpu->pio_data, vcpu->exit.pio.size);
+	memcpy(&val, data, vcpu->exit.pio.size);
 	trace_minivmm_pio(!vcpu->exit.pio.in, vcpu->exit.pio.port,
 			  vcpu->exit.pio.size, count, val);
 }
@@ -49,15 +49,20 @@ static int complete_out(struct mv_vcpu *vcpu)
 }
 
 /* A 32-bit result clears the upper half of RAX, a smaller one keeps the rest */
-static int complete_in(struct mv_vcpu *vcpu)
+static int finish_in(struct mv_vcpu *vcpu, const void *data)
 {
 	u64 rax = vcpu->exit.pio.size == 4 ? 0 : vcpu->regs[MV_RAX];
 
-	memcpy(&rax, vcpu->pio_data, vcpu->exit.pio.size);
+	memcpy(&rax, data, vcpu->exit.pio.size);
 	vcpu->regs[MV_RAX] = rax;
-	trace_data(vcpu, 1);
+	trace_data(vcpu, data, 1);
 	mv_skip_insn(vcpu);
 	return 1;
+}
+
+static int complete_in(struct mv_vcpu *vcpu)
+{
+	return finish_in(vcpu, vcpu->pio_data);
 }
 
 static u64 address_mask(const struct mv_vcpu *vcpu)
@@ -108,7 +113,7 @@ static int complete_ins(struct mv_vcpu *vcpu)
 	struct mv_fault fault;
 	int ret;
 
-	trace_data(vcpu, vcpu->pio.count);
+	trace_data(vcpu, vcpu->pio_data, vcpu->pio.count);
 	ret = mv_write_gva(vcpu, vcpu->pio.gva, vcpu->pio_data,
 			   vcpu->pio.count * vcpu->exit.pio.size,
 			   mv_cpl_access(vcpu), &fault);
@@ -187,6 +192,54 @@ static int string_operand(struct mv_vcpu *vcpu, struct mv_fault *fault)
 			   mv_cpl_access(vcpu), fault);
 }
 
+/* An element of a string, or all of IN and OUT; true if it is done. */
+static bool kernel_access(struct mv_vcpu *vcpu, void *data)
+{
+	struct mv_vm *vm = vcpu->vm;
+	u16 port = vcpu->exit.pio.port;
+	u8 size = vcpu->exit.pio.size;
+
+	return vcpu->exit.pio.in ?
+	       mv_iobus_read(vm, MV_SPACE_PORT, port, size, data) :
+	       mv_iobus_write(vm, MV_SPACE_PORT, port, size, data);
+}
+
+/* How many elements, from the first on, devices in the kernel have taken */
+static u32 kernel_elements(struct mv_vcpu *vcpu)
+{
+	u8 size = vcpu->exit.pio.size;
+	u32 i;
+
+	for (i = 0; i < vcpu->pio.count; i++)
+		if (!kernel_access(vcpu, vcpu->pio_data + i * size))
+			break;
+	return i;
+}
+
+/*
+ * What the kernel took is done; if that was not all, the guest executes the
+ * instruction again for the rest. Who gets an element may depend on its value:
+ * at such a port, user space gets one at a time.
+ */
+static int transfer(struct mv_vcpu *vcpu)
+{
+	u32 taken = kernel_elements(vcpu);
+
+	if (!taken && vcpu->pio.count > 1 &&
+	    mv_iobus_has(vcpu->vm, MV_SPACE_PORT, vcpu->exit.pio.port))
+		vcpu->pio.count = 1;
+	if (taken)
+		vcpu->pio.count = taken;
+	if (!vcpu->exit.pio.in)
+		trace_data(vcpu, vcpu->pio_data, vcpu->pio.count);
+	if (taken)
+		return vcpu->exit.pio.in ? complete_ins(vcpu) :
+					   complete_outs(vcpu);
+	fill_run_page(vcpu, vcpu->pio.count);
+	vcpu->complete = vcpu->exit.pio.in ? complete_ins : complete_outs;
+	return 0;
+}
+
 static int string_pio(struct mv_vcpu *vcpu)
 {
 	struct mv_fault fault;
@@ -202,10 +255,31 @@ static int string_pio(struct mv_vcpu *vcpu)
 		return mv_emulation_failure(vcpu, NULL, 0);
 	if (!vcpu->pio.count)		/* REP with a count of zero */
 		return finish_string(vcpu, 0);
-	fill_run_page(vcpu, vcpu->pio.count);
-	if (!vcpu->exit.pio.in)
-		trace_data(vcpu, vcpu->pio.count);
-	vcpu->complete = vcpu->exit.pio.in ? complete_ins : complete_outs;
+	return transfer(vcpu);
+}
+
+/* The page of data is shared with user space: only what is for it goes there. */
+static int handle_in(struct mv_vcpu *vcpu)
+{
+	u32 value = 0;
+
+	if (kernel_access(vcpu, &value))
+		return finish_in(vcpu, &value);
+	fill_run_page(vcpu, 1);
+	vcpu->complete = complete_in;
+	return 0;
+}
+
+static int handle_out(struct mv_vcpu *vcpu)
+{
+	u32 value = vcpu->regs[MV_RAX];
+
+	trace_data(vcpu, &value, 1);
+	if (kernel_access(vcpu, &value))
+		return complete_out(vcpu);
+	memcpy(vcpu->pio_data, &value, vcpu->exit.pio.size);
+	fill_run_page(vcpu, 1);
+	vcpu->complete = complete_out;
 	return 0;
 }
 
@@ -217,14 +291,5 @@ int mv_handle_pio(struct mv_vcpu *vcpu)
 {
 	if (vcpu->exit.pio.string)
 		return string_pio(vcpu);
-
-	fill_run_page(vcpu, 1);
-	if (vcpu->exit.pio.in) {
-		vcpu->complete = complete_in;
-		return 0;
-	}
-	memcpy(vcpu->pio_data, &vcpu->regs[MV_RAX], vcpu->exit.pio.size);
-	trace_data(vcpu, 1);
-	vcpu->complete = complete_out;
-	return 0;
+	return vcpu->exit.pio.in ? handle_in(vcpu) : handle_out(vcpu);
 }

@@ -137,6 +137,15 @@ static int backend_bug(struct mv_vcpu *vcpu)
 	return -EIO;
 }
 
+/* Who has the local APIC knows what ends a HLT. */
+static int handle_hlt(struct mv_vcpu *vcpu)
+{
+	if (!vcpu->lapic)
+		return exit_to_user(vcpu, MINIVMM_EXIT_HLT);
+	vcpu->mp_state = MINIVMM_MP_STATE_HALTED;
+	return 1;
+}
+
 /* Every reason has its line; nothing goes back to the guest by default. */
 static int handle_exit(struct mv_vcpu *vcpu)
 {
@@ -146,7 +155,9 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_WINDOW:
 		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
 	case MV_EXIT_HLT:
-		return exit_to_user(vcpu, MINIVMM_EXIT_HLT);
+		return handle_hlt(vcpu);
+	case MV_EXIT_PAUSE:
+		return mv_yield(vcpu);
 	case MV_EXIT_PIO:
 		return mv_handle_pio(vcpu);
 	case MV_EXIT_GPA_FAULT:
@@ -179,6 +190,27 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	return backend_bug(vcpu);
 }
 
+static void left_guest(void *unused)
+{
+}
+
+/**
+ * mv_leave_guest() - make every CPU leave this VM's run section
+ * @vm: the VM
+ *
+ * Run sections have interrupts off, so when the IPI has been answered the CPU
+ * is out of its section, and the next one sees what was written before the call.
+ *
+ * Context: interrupts on; does not sleep.
+ */
+void mv_leave_guest(struct mv_vm *vm)
+{
+	smp_mb();	/* pairs with enter_guest() */
+	preempt_disable();
+	smp_call_function_many(&vm->running, left_guest, NULL, true);
+	preempt_enable();
+}
+
 /*
  * One run section. Interrupts that arrive in it are taken at its end, while
  * the time still counts as the guest's.
@@ -191,24 +223,38 @@ static void enter_guest(struct mv_vcpu *vcpu)
 	local_irq_disable();
 	current->flags |= PF_VCPU;
 	vcpu->exit.reason = MV_EXIT_NONE;
-	if (likely(!mv_host_work_pending())) {
-		cpumask_set_cpu(smp_processor_id(), running);
-		/* pairs with mv_flush_guest_tlbs(): seen here, or it sees us */
-		smp_mb__after_atomic();
+	vcpu->exit.host_event = 0;
+	WRITE_ONCE(vcpu->cpu, smp_processor_id());
+	cpumask_set_cpu(smp_processor_id(), running);
+	/* pairs with mv_leave_guest(), kick(): seen from here on, or they see us */
+	smp_mb__after_atomic();
+	if (likely(!mv_host_work_pending() && !mv_clock_stale(vcpu))) {
 		/* with interrupts off already, which spares it softirqs */
 		kernel_fpu_begin_mask(0);
 		mv_fpu_enter(vcpu);
 		mv_ops->run(vcpu);
 		mv_fpu_leave(vcpu);
 		kernel_fpu_end();
-		cpumask_clear_cpu(smp_processor_id(), running);
-		/* Between guest instructions nobody holds an RCU reference. */
-		if (vcpu->exit.reason == MV_EXIT_NONE)
-			rcu_note_context_switch(false);
 	}
+	cpumask_clear_cpu(smp_processor_id(), running);
+	WRITE_ONCE(vcpu->cpu, -1);
+	if (vcpu->exit.host_event)
+		mv_ops->host_event(vcpu->exit.host_event);
+	/* Between guest instructions nobody holds an RCU reference. */
+	if (vcpu->exit.reason == MV_EXIT_NONE)
+		rcu_note_context_switch(false);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;
 	preempt_enable();
+}
+
+/* What the guest reads of the host's time, before it can look */
+static void update_time(struct mv_vcpu *vcpu)
+{
+	if (unlikely(mv_clock_stale(vcpu)))
+		mv_clock_update(vcpu);
+	if (unlikely(mv_steal_stale(vcpu)))
+		mv_steal_update(vcpu);
 }
 
 /* Signals, rescheduling, task work. -EINTR if a signal waits. */
@@ -223,6 +269,26 @@ static int host_work(struct mv_vcpu *vcpu)
 	return ret;
 }
 
+/*
+ * The client asked to be told when it can inject. With the 8259 pair in the
+ * kernel it has nothing to inject; with a local APIC its interrupts must come
+ * through LINT0.
+ */
+static bool wants_window(struct mv_vcpu *vcpu)
+{
+	if (!READ_ONCE(vcpu->run->request_interrupt_window))
+		return false;
+	switch (vcpu->vm->irqchip) {
+	case MV_IRQCHIP_USER:
+		return true;
+	case MV_IRQCHIP_SPLIT:
+		return mv_extint_ready(vcpu);
+	case MV_IRQCHIP_KERNEL:
+		break;
+	}
+	return false;
+}
+
 static void set_want_window(struct mv_vcpu *vcpu, bool want)
 {
 	if (vcpu->want_window == want)
@@ -234,21 +300,30 @@ static void set_want_window(struct mv_vcpu *vcpu, bool want)
 /* Returns as handlers do: 1 to enter (again). */
 static int run_once(struct mv_vcpu *vcpu)
 {
-	bool window = READ_ONCE(vcpu->run->request_interrupt_window);
 	int ret = host_work(vcpu);
+	bool window;
 
 	if (ret)
 		return ret;
 	/* Perhaps in the handler just now, which worked on garbage then */
 	if (unlikely(vcpu->vm->dead))
 		return -EIO;
+	if (unlikely(READ_ONCE(vcpu->requests))) {
+		ret = mv_handle_requests(vcpu);
+		if (ret != 1)
+			return ret;
+	}
+	if (vcpu->mp_state != MINIVMM_MP_STATE_RUNNABLE)
+		return mv_wait(vcpu);
 	if (vcpu->ev.triple_fault) {
 		vcpu->ev.triple_fault = false;
 		return exit_to_user(vcpu, MINIVMM_EXIT_SHUTDOWN);
 	}
+	window = wants_window(vcpu);
 	if (window && mv_ready_for_interrupt(vcpu))
 		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
 	set_want_window(vcpu, window);
+	update_time(vcpu);
 	ret = mv_prepare_faults(vcpu);
 	if (ret)
 		return ret;
@@ -281,14 +356,28 @@ static int run_loop(struct mv_vcpu *vcpu)
 	return ret;
 }
 
+/* With the 8259 pair in the kernel the answer is KVM's. */
+static bool ready_for_injection(struct mv_vcpu *vcpu)
+{
+	switch (vcpu->vm->irqchip) {
+	case MV_IRQCHIP_KERNEL:
+		return true;
+	case MV_IRQCHIP_SPLIT:
+		return mv_extint_ready(vcpu) && mv_ready_for_interrupt(vcpu);
+	case MV_IRQCHIP_USER:
+		break;
+	}
+	return mv_ready_for_interrupt(vcpu);
+}
+
 static void fill_run_page(struct mv_vcpu *vcpu)
 {
 	struct minivmm_run *run = vcpu->run;
 
 	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
-	run->ready_for_interrupt_injection = mv_ready_for_interrupt(vcpu);
+	run->ready_for_interrupt_injection = ready_for_injection(vcpu);
 	run->flags = 0;
-	run->cr8 = vcpu->cr8;
+	run->cr8 = mv_get_cr8(vcpu);
 	run->apic_base = vcpu->apic_base;
 }
 
@@ -317,10 +406,12 @@ static bool valid_run_page(struct mv_vcpu *vcpu)
 	u64 cr8 = READ_ONCE(run->cr8);
 
 	if (READ_ONCE(run->minivmm_valid_regs) ||
-	    READ_ONCE(run->minivmm_dirty_regs) || cr8 > 15)
+	    READ_ONCE(run->minivmm_dirty_regs))
 		return false;
+	if (vcpu->lapic)
+		return true;	/* where the task priority is */
 	vcpu->cr8 = cr8;
-	return true;
+	return cr8 <= 15;
 }
 
 /**
@@ -337,6 +428,7 @@ int mv_vcpu_run(struct mv_vcpu *vcpu)
 
 	if (!valid_run_page(vcpu))
 		return -EINVAL;
+	mv_set_thread(vcpu);
 	activate_sigmask(vcpu);
 	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	ret = run_loop(vcpu);

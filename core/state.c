@@ -53,30 +53,63 @@ static void reset_segments(struct mv_vcpu *vcpu)
 	vcpu->idt.limit = 0xffff;
 }
 
+/* What power-up, reset and INIT have in common (SDM table 10-1) */
+static void reset_registers(struct mv_vcpu *vcpu)
+{
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	memset(vcpu->seg, 0, sizeof(vcpu->seg));
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	memset(&vcpu->ev, 0, sizeof(vcpu->ev));
+	reset_segments(vcpu);
+	vcpu->gdt.base = 0;
+	vcpu->idt.base = 0;
+	vcpu->regs[MV_RDX] = 0x600;
+	vcpu->rip = 0xfff0;
+	vcpu->rflags = X86_EFLAGS_FIXED;
+	vcpu->cr2 = 0;
+	vcpu->cr3 = 0;
+	vcpu->cr4 = 0;
+	vcpu->cr8 = 0;
+	vcpu->efer = 0;
+	vcpu->dr6 = MV_DR6_FIXED;
+	vcpu->dr7 = MV_DR7_FIXED;
+	vcpu->intr_shadow = 0;
+	vcpu->complete = NULL;
+	vcpu->extint = -1;
+	vcpu->check_events = true;
+	vcpu->valid = MV_STATE_LAZY;
+	vcpu->dirty = MV_STATE_ALL;
+}
+
+/**
+ * mv_state_init() - the state after an INIT (SDM table 10-1, 10.1.1)
+ * @vcpu: keeps what INIT leaves alone: FPU and XCR0, MSRs but EFER, the TSC, and
+ *	how the caches are set up. Its local APIC is not touched here.
+ */
+void mv_state_init(struct mv_vcpu *vcpu)
+{
+	mv_need(vcpu, MV_STATE_CRS);
+	vcpu->cr0 = (vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW)) | X86_CR0_ET;
+	reset_registers(vcpu);
+	mv_cpuid_update(vcpu);
+}
+
 /**
  * mv_state_reset() - the state after power-up (SDM table 10-1)
  * @vcpu: new and zeroed
  */
 void mv_state_reset(struct mv_vcpu *vcpu)
 {
-	reset_segments(vcpu);
-	vcpu->regs[MV_RDX] = 0x600;
-	vcpu->rip = 0xfff0;
-	vcpu->rflags = X86_EFLAGS_FIXED;
 	vcpu->cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
-	vcpu->dr6 = MV_DR6_FIXED;
-	vcpu->dr7 = MV_DR7_FIXED;
+	reset_registers(vcpu);
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE;
 	if (vcpu->id == 0)
 		vcpu->apic_base |= APIC_BASE_BSP;
-	vcpu->tsc_offset = -vcpu->vm->tsc_base;
+	mv_tsc_reset(vcpu);
 	mv_msr_reset(vcpu);
 	/* Until the client says which CPU it wants: all that there is. */
 	mv_cpuid_reset(vcpu);
-
-	vcpu->valid = MV_STATE_LAZY;
-	vcpu->dirty = MV_STATE_ALL;
 }
 
 void mv_get_regs(struct mv_vcpu *vcpu, struct minivmm_regs *regs)
@@ -171,7 +204,7 @@ void mv_get_sregs(struct mv_vcpu *vcpu, struct minivmm_sregs *sregs)
 	sregs->cr2 = vcpu->cr2;
 	sregs->cr3 = vcpu->cr3;
 	sregs->cr4 = vcpu->cr4;
-	sregs->cr8 = vcpu->cr8;
+	sregs->cr8 = mv_get_cr8(vcpu);
 	sregs->efer = vcpu->efer;
 	sregs->apic_base = vcpu->apic_base;
 	if (vcpu->ev.interrupt.queued && !vcpu->ev.interrupt.soft)
@@ -242,9 +275,9 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
 	vcpu->cr2 = sregs->cr2;
 	vcpu->cr3 = sregs->cr3;
 	vcpu->cr4 = sregs->cr4;
-	vcpu->cr8 = sregs->cr8;
 	vcpu->efer = sregs->efer;
-	vcpu->apic_base = sregs->apic_base;
+	mv_apic_set_base(vcpu, sregs->apic_base, true);
+	mv_set_cr8(vcpu, sregs->cr8);
 	vcpu->valid = MV_STATE_LAZY;
 	vcpu->dirty |= MV_STATE_LAZY | MV_STATE_TLB | MV_STATE_SYSCALL;
 	/* If they cannot be read now the guest could not have got here either */

@@ -26,6 +26,8 @@ static struct mv_vcpu *mv_vcpu_create(struct mv_vm *vm, u32 id)
 	mutex_init(&vcpu->mutex);
 	vcpu->vm = vm;
 	vcpu->id = id;
+	vcpu->cpu = -1;
+	rcuwait_init(&vcpu->wait);
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->pio_data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->run || !vcpu->pio_data)
@@ -37,11 +39,21 @@ static struct mv_vcpu *mv_vcpu_create(struct mv_vm *vm, u32 id)
 	if (ret)
 		goto destroy_fpu;
 	mv_state_reset(vcpu);
+	if (vm->irqchip != MV_IRQCHIP_USER) {
+		ret = mv_apic_create(vcpu);
+		if (ret)
+			goto destroy_msrs;
+		/* Those that do not boot wait for an INIT. */
+		if (id)
+			vcpu->mp_state = MINIVMM_MP_STATE_UNINITIALIZED;
+	}
 	ret = mv_ops->vcpu_create(vcpu);
 	if (ret)
-		goto destroy_msrs;
+		goto destroy_apic;
 	return vcpu;
 
+destroy_apic:
+	mv_apic_destroy(vcpu);
 destroy_msrs:
 	mv_msr_destroy(vcpu);
 destroy_fpu:
@@ -59,6 +71,8 @@ free_pages:
 void mv_vcpu_destroy(struct mv_vcpu *vcpu)
 {
 	mv_ops->vcpu_destroy(vcpu);
+	mv_apic_destroy(vcpu);
+	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	mv_msr_destroy(vcpu);
 	mv_fpu_destroy(vcpu);
 	mv_page_cache_free(&vcpu->page_cache);
@@ -208,21 +222,48 @@ static int vcpu_set_debugregs(struct mv_vcpu *vcpu, void __user *argp)
 	return mv_set_debugregs(vcpu, &dbg);
 }
 
-/* Without an interrupt chip in the kernel, a vCPU is always runnable. */
-static int vcpu_get_mp_state(void __user *argp)
+static int vcpu_get_mp_state(struct mv_vcpu *vcpu, void __user *argp)
 {
-	struct minivmm_mp_state state = { MINIVMM_MP_STATE_RUNNABLE };
+	struct minivmm_mp_state state = { mv_get_mp_state(vcpu) };
 
 	return copy_to_user(argp, &state, sizeof(state)) ? -EFAULT : 0;
 }
 
-static int vcpu_set_mp_state(void __user *argp)
+static int vcpu_set_mp_state(struct mv_vcpu *vcpu, void __user *argp)
 {
 	struct minivmm_mp_state state;
 
 	if (copy_from_user(&state, argp, sizeof(state)))
 		return -EFAULT;
-	return state.mp_state == MINIVMM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
+	return mv_set_mp_state(vcpu, state.mp_state);
+}
+
+static int vcpu_get_lapic(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_lapic_state *state;
+	int ret;
+
+	state = kmalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+	if (!state)
+		return -ENOMEM;
+	ret = mv_get_lapic(vcpu, state);
+	if (!ret && copy_to_user(argp, state, sizeof(*state)))
+		ret = -EFAULT;
+	kfree(state);
+	return ret;
+}
+
+static int vcpu_set_lapic(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_lapic_state *state;
+	int ret;
+
+	state = memdup_user(argp, sizeof(*state));
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	ret = mv_set_lapic(vcpu, state);
+	kfree(state);
+	return ret;
 }
 
 static int vcpu_translate(struct mv_vcpu *vcpu, void __user *argp)
@@ -311,6 +352,11 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return mv_get_cpuid(vcpu, argp);
 	case MINIVMM_SET_CPUID2:
 		return mv_set_cpuid(vcpu, argp);
+	case MINIVMM_GET_TSC_KHZ:
+		return vcpu->tsc_khz;
+	case MINIVMM_SET_TSC_KHZ:
+		/* 32 bits of the argument count, for KVM */
+		return mv_set_tsc_khz(vcpu, arg);
 	case MINIVMM_GET_VCPU_EVENTS:
 		return vcpu_get_events(vcpu, argp);
 	case MINIVMM_SET_VCPU_EVENTS:
@@ -320,9 +366,13 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 	case MINIVMM_SET_DEBUGREGS:
 		return vcpu_set_debugregs(vcpu, argp);
 	case MINIVMM_GET_MP_STATE:
-		return vcpu_get_mp_state(argp);
+		return vcpu_get_mp_state(vcpu, argp);
 	case MINIVMM_SET_MP_STATE:
-		return vcpu_set_mp_state(argp);
+		return vcpu_set_mp_state(vcpu, argp);
+	case MINIVMM_GET_LAPIC:
+		return vcpu_get_lapic(vcpu, argp);
+	case MINIVMM_SET_LAPIC:
+		return vcpu_set_lapic(vcpu, argp);
 	case MINIVMM_TRANSLATE:
 		return vcpu_translate(vcpu, argp);
 	case MINIVMM_INTERRUPT:
@@ -388,7 +438,9 @@ static int create_fd_locked(struct mv_vm *vm, u32 id)
 		mv_vm_put(vm);
 		return fd;
 	}
-	vm->vcpus[id] = vcpu;
+	WRITE_ONCE(vm->max_id, max(vm->max_id, id));
+	/* Others may send to it from now on. */
+	smp_store_release(&vm->vcpus[id], vcpu);
 	vm->nr_vcpus++;
 	return fd;
 }

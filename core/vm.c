@@ -11,7 +11,6 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <asm/msr.h>
 #include "core.h"
 
 static struct mv_vm *mv_vm_create(void)
@@ -27,8 +26,10 @@ static struct mv_vm *mv_vm_create(void)
 		goto put_module;
 	kref_init(&vm->refs);
 	mutex_init(&vm->lock);
+	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
-	vm->tsc_base = rdtsc();
+	mv_tsc_init(vm);
+	mv_clock_create(vm);
 	mmgrab(vm->mm);
 	ret = mv_ops->vm_create(vm);
 	if (ret)
@@ -36,11 +37,16 @@ static struct mv_vm *mv_vm_create(void)
 	ret = mv_slots_init(vm);
 	if (ret)
 		goto destroy_backend;
-	ret = mv_mmu_init(vm);
+	ret = mv_irq_init(vm);
 	if (ret)
 		goto destroy_slots;
+	ret = mv_mmu_init(vm);
+	if (ret)
+		goto destroy_irqs;
 	return vm;
 
+destroy_irqs:
+	mv_irq_destroy(vm);
 destroy_slots:
 	mv_slots_destroy(vm);
 destroy_backend:
@@ -58,7 +64,9 @@ static void mv_vm_destroy(struct kref *ref)
 	struct mv_vm *vm = container_of(ref, struct mv_vm, refs);
 	int id;
 
-	/* First: after this nobody touches the second-level tables. */
+	/* First: after this nothing interrupts the vCPUs, ... */
+	mv_irq_destroy(vm);
+	/* ... and after this nobody touches the second-level tables. */
 	mv_mmu_destroy(vm);
 	mv_slots_destroy(vm);
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
@@ -118,6 +126,23 @@ static int vm_set_identity_map_addr(struct mv_vm *vm, void __user *argp)
 	return ret;
 }
 
+static int vm_get_clock(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_clock_data data;
+
+	mv_get_clock(vm, &data);
+	return copy_to_user(argp, &data, sizeof(data)) ? -EFAULT : 0;
+}
+
+static int vm_set_clock(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_clock_data data;
+
+	if (copy_from_user(&data, argp, sizeof(data)))
+		return -EFAULT;
+	return mv_set_clock(vm, &data);
+}
+
 static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct mv_vm *vm = file->private_data;
@@ -136,10 +161,14 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_tss_addr(arg);
 	case MINIVMM_SET_IDENTITY_MAP_ADDR:
 		return vm_set_identity_map_addr(vm, argp);
+	case MINIVMM_GET_CLOCK:
+		return vm_get_clock(vm, argp);
+	case MINIVMM_SET_CLOCK:
+		return vm_set_clock(vm, argp);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
 	default:
-		return -ENOTTY;
+		return mv_irq_ioctl(vm, cmd, argp);
 	}
 }
 

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vm.h"
+#include "bench.h"
 
 #define PARAMETER	"/sys/module/minivmm_intel/parameters/count_vmx"
 #define COUNTERS	"/sys/kernel/debug/minivmm"
@@ -34,33 +34,13 @@
 	"initcall_blacklist=load_system_certificate_list "		\
 	"clearcpuid=erms,fsrm,rep_good rdinit=/bin/busybox -- poweroff -f"
 
-struct op;
-
-static const char * const counters[] = { "vmread", "vmwrite", "wrmsr" };
-
-#define NR_COUNTERS	ARRAY_SIZE(counters)
-
-/* What a measurement gives: so many operations took that much. */
-struct sample {
-	u64 ops;
-	u64 ticks;
-	u64 counts[NR_COUNTERS];	/* while @counting */
-};
-
-struct op {
-	const char *name;
-	struct sample (*measure)(const struct op *op);
-	/* of measure_loop(): */
-	const struct blob *guest;
-	u32 exit_reason;
-	u32 ops_per_run;
-	u32 runs;
-	u32 loop_insns;		/* per operation, not part of it */
+static const char * const counters[NR_COUNTERS] = {
+	"vmread", "vmwrite", "wrmsr",
 };
 
 static const char *device = "/dev/minivmm";
 static const char *launcher, *boot_kernel, *boot_initrd;
-static bool counting;
+static bool counting, smp_only;
 
 /* ------------------------------------------------------------------------ */
 /* What lib/vm.c wants of a test: here a failure ends the program.           */
@@ -110,16 +90,16 @@ static void set_counting(bool on)
 	counting = on;
 }
 
-static void begin(struct sample *sample)
+void begin(struct sample *sample)
 {
 	int i;
 
 	for (i = 0; counting && i < NR_COUNTERS; i++)
-		sample->counts[i] = -counter(counters[i]);
-	sample->ticks = -__builtin_ia32_rdtsc();
+		sample->counts[i] -= counter(counters[i]);
+	sample->ticks -= __builtin_ia32_rdtsc();
 }
 
-static void end(struct sample *sample)
+void end(struct sample *sample)
 {
 	int i;
 
@@ -131,7 +111,7 @@ static void end(struct sample *sample)
 /* ------------------------------------------------------------------------ */
 /* Guests that repeat one operation                                          */
 
-static void run_to(struct vcpu *vcpu, u32 reason)
+void run_to(struct vcpu *vcpu, u32 reason)
 {
 	if (!ioctl(vcpu->fd, MINIVMM_RUN, 0) &&
 	    vcpu->run->exit_reason == reason)
@@ -397,81 +377,192 @@ static const struct op ops[] = {
 	},
 };
 
-static u64 cost(const struct op *op, const char *path, struct sample *sample)
+/* The rows of this file, then those of the others */
+static const struct op *op_at(u32 i)
 {
+	if (i < ARRAY_SIZE(ops))
+		return &ops[i];
+	i -= ARRAY_SIZE(ops);
+	if (i < nr_apic_ops)
+		return &apic_ops[i];
+	i -= nr_apic_ops;
+	return i < nr_eventfd_ops ? &eventfd_ops[i] : NULL;
+}
+
+static int extension(int fd, u32 cap)
+{
+	return ASSERT_OK(ioctl(fd, MINIVMM_CHECK_EXTENSION, cap));
+}
+
+/* Does the device offer all that the row takes? */
+static bool offered(const struct op *op)
+{
+	int fd = dev_open();
+	bool yes = op->vcpus <= extension(fd, MINIVMM_CAP_MAX_VCPUS);
+	u32 i;
+
+	for (i = 0; i < MAX_CAPS && op->caps[i]; i++)
+		yes = yes && extension(fd, op->caps[i] - 1);
+	close(fd);
+	return yes;
+}
+
+/* No operations: the device cannot do it. */
+static struct sample measure(const struct op *op, const char *path)
+{
+	struct sample none = {};
+
 	device = path;
-	*sample = op->measure(op);
-	return sample->ticks / sample->ops;
+	return offered(op) ? op->measure(op) : none;
+}
+
+static u64 cost(const struct sample *sample)
+{
+	return (sample->ticks + sample->ops / 2) / sample->ops;
+}
+
+static void print_cost(const char *label, const struct sample *sample)
+{
+	if (sample->ops)
+		printf(" %s%llu", label, cost(sample));
+	else
+		printf(" %sn/a", label);
+}
+
+static void print_tenths(const char *label, u64 count, u64 ops)
+{
+	u64 tenths = count * 10 / ops;
+
+	printf(" %s=%llu.%llu", label, tenths / 10, tenths % 10);
+}
+
+static void print_gaps(const struct op *op, const char *label,
+		       const struct sample *sample)
+{
+	if (op->shows_gaps && sample->ops)
+		print_tenths(label, sample->gaps, sample->ops);
 }
 
 static void print_counts(const struct op *op, const char *path)
 {
 	struct sample sample;
-	u64 tenths;
 	int i;
 
 	set_counting(true);
-	cost(op, path, &sample);
+	sample = measure(op, path);
 	set_counting(false);
-	for (i = 0; i < NR_COUNTERS; i++) {
-		tenths = sample.counts[i] * 10 / sample.ops;
-		printf(" %s=%llu.%llu", counters[i], tenths / 10, tenths % 10);
+	for (i = 0; i < NR_COUNTERS; i++)
+		print_tenths(counters[i], sample.counts[i], sample.ops);
+}
+
+static void print_ratio(const struct sample *theirs, const struct sample *ours)
+{
+	u64 percent;
+
+	if (!theirs->ops || !ours->ops || !cost(theirs)) {
+		printf(" ratio=n/a");
+		return;
 	}
+	percent = (cost(ours) * 100 + cost(theirs) / 2) / cost(theirs);
+	printf(" ratio=%llu.%02llu", percent / 100, percent % 100);
 }
 
 /* The second is minivmm; its ratio to the first is what matters. */
 static void compare(const struct op *op, const char *kvm, const char *minivmm)
 {
-	struct sample sample;
-	u64 theirs = cost(op, kvm, &sample);
-	u64 ours = cost(op, minivmm, &sample);
-	u64 percent = (ours * 100 + theirs / 2) / theirs;
+	struct sample theirs = measure(op, kvm);
+	struct sample ours = measure(op, minivmm);
 
-	printf("%-18s kvm=%llu minivmm=%llu ratio=%llu.%02llu", op->name,
-	       theirs, ours, percent / 100, percent % 100);
-	if (!access(PARAMETER, W_OK))
+	printf("%-20s", op->name);
+	print_cost("kvm=", &theirs);
+	print_cost("minivmm=", &ours);
+	print_ratio(&theirs, &ours);
+	print_gaps(op, "kvm_gaps", &theirs);
+	print_gaps(op, "minivmm_gaps", &ours);
+	if (ours.ops && !access(PARAMETER, W_OK))
 		print_counts(op, minivmm);
 	putchar('\n');
 }
 
-static void report(const struct op *op, const char *path, const char *other)
+static void show(const struct op *op, const char *path)
 {
-	struct sample sample;
+	struct sample sample = measure(op, path);
 
+	printf("%-20s", op->name);
+	print_cost("", &sample);
+	print_gaps(op, "gaps", &sample);
+	putchar('\n');
+}
+
+/* Can this host do it, on any device? */
+static bool possible(const struct op *op)
+{
 	if (op->measure == measure_boot &&
 	    (!launcher || !boot_kernel || !boot_initrd))
-		return;
+		return false;
+	return op->cpus <= sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static void report(const struct op *op, const char *path, const char *other)
+{
 	if (other)
 		compare(op, path, other);
 	else
-		printf("%-18s %llu\n", op->name, cost(op, path, &sample));
+		show(op, path);
 }
 
 static void usage(void)
 {
-	int i;
+	const struct op *op;
+	u32 i;
 
 	fprintf(stderr,
 		"usage: bench [--dev DEVICE | --compare KVM MINIVMM]\n"
-		"             [--launcher FILE --kernel FILE --initrd FILE] [OPERATION...]\n"
+		"             [--launcher FILE --kernel FILE --initrd FILE]\n"
+		"             [--smp-only | OPERATION...]\n"
 		"Prints instructions per operation; linux_boot needs all three files.\n"
+		"--smp-only: those that want a host with two CPUs, and no others\n"
 		"Operations:");
-	for (i = 0; i < ARRAY_SIZE(ops); i++)
-		fprintf(stderr, " %s", ops[i].name);
+	for (i = 0; (op = op_at(i)); i++)
+		fprintf(stderr, " %s", op->name);
 	fputc('\n', stderr);
 	exit(2);
 }
 
 static const struct op *find_op(const char *name)
 {
-	int i;
+	const struct op *op;
+	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(ops); i++)
-		if (!strcmp(ops[i].name, name))
-			return &ops[i];
+	for (i = 0; (op = op_at(i)); i++)
+		if (!strcmp(op->name, name))
+			return op;
 	fprintf(stderr, "bench: no operation '%s'\n", name);
 	usage();
 	return NULL;
+}
+
+static void report_all(const char *path, const char *other)
+{
+	const struct op *op;
+	u32 i;
+
+	for (i = 0; (op = op_at(i)); i++)
+		if (possible(op) && (op->cpus > 1 || !smp_only))
+			report(op, path, other);
+}
+
+static void report_named(char **names, const char *path, const char *other)
+{
+	u32 i;
+
+	for (i = 0; names[i]; i++)
+		if (!possible(find_op(names[i])))
+			fprintf(stderr, "bench: %s: not on this host\n",
+				names[i]);
+	for (i = 0; names[i]; i++)
+		if (possible(find_op(names[i])))
+			report(find_op(names[i]), path, other);
 }
 
 int main(int argc, char **argv)
@@ -482,10 +573,11 @@ int main(int argc, char **argv)
 		{ "launcher", required_argument, NULL, 'l' },
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "initrd", required_argument, NULL, 'i' },
+		{ "smp-only", no_argument, NULL, 's' },
 		{ }
 	};
 	const char *path = device, *other = NULL;
-	int option, i;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -507,16 +599,17 @@ int main(int argc, char **argv)
 		case 'i':
 			boot_initrd = optarg;
 			break;
+		case 's':
+			smp_only = true;
+			break;
 		default:
 			usage();
 		}
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (i = optind; i < argc; i++)
-		find_op(argv[i]);
-	for (i = optind; i < argc; i++)
-		report(find_op(argv[i]), path, other);
-	for (i = 0; optind == argc && i < ARRAY_SIZE(ops); i++)
-		report(&ops[i], path, other);
+	if (optind == argc)
+		report_all(path, other);
+	else
+		report_named(argv + optind, path, other);
 	return 0;
 }

@@ -7,6 +7,12 @@
 # A fault of ours is a fault of the machine: only for those who ask for it.
 
 intel_parameters=''
+has_apicv=1
+
+prepare_machine()
+{
+	:
+}
 kernel=host
 
 [ "$(id -u)" = 0 ] ||

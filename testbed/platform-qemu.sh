@@ -5,6 +5,12 @@
 # testbed/run's host in QEMU with KVM's nested VT-x: the real CPU, safely in a VM.
 
 intel_parameters=''
+has_apicv=1
+
+prepare_machine()
+{
+	:
+}
 
 start_machine()
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ACPI tables of a machine with nothing but fixed hardware: RSDP, XSDT,
- * FADT, and a DSDT that says how to turn it off.
+ * FADT, a DSDT that says how to turn it off, and, where there are APICs, the MADT.
  *
  * Section numbers are those of the ACPI specification, version 6.4.
  */
@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "acpi.h"
+#include "ioapic.h"
 #include "layout.h"
 
 #define OFFSET_XSDT		0x040
 #define OFFSET_FADT		0x100
 #define OFFSET_DSDT		0x300
+#define OFFSET_MADT		0x400
 
 struct acpi_header {
 	char signature[4];
@@ -44,6 +46,7 @@ struct acpi_rsdp {
 struct acpi_xsdt {
 	struct acpi_header header;
 	u64 fadt;
+	u64 madt;	/* not counted in the length if there is none */
 } __packed;
 
 /* 5.2.3.2, generic address structure */
@@ -119,6 +122,77 @@ struct acpi_fadt {
 
 static_assert(sizeof(struct acpi_fadt) == 276, "FADT of ACPI 6");
 static_assert(OFFSET_FADT + sizeof(struct acpi_fadt) <= OFFSET_DSDT, "tables overlap");
+
+/* 5.2.12: a header, then entries of many kinds */
+struct acpi_madt {
+	struct acpi_header header;
+	u32 local_apic_address;
+	u32 flags;
+} __packed;
+
+#define MADT_REVISION		5
+#define MADT_PCAT_COMPAT	BIT(0)		/* there are 8259s too */
+#define LOCAL_APIC_ADDRESS	0xfee00000
+
+#define MADT_LOCAL_APIC		0
+#define MADT_IOAPIC		1
+#define MADT_OVERRIDE		2
+#define MADT_LOCAL_APIC_NMI	4
+#define MADT_LOCAL_X2APIC	9
+
+#define MADT_ENABLED		BIT(0)
+#define MADT_ALL_UIDS		0xff
+#define MADT_MAX_APIC_ID	0xfe
+/* 5.2.12.5, flags */
+#define MADT_AS_BUS		0
+#define MADT_ACTIVE_HIGH	1
+#define MADT_LEVEL		(3 << 2)
+
+#define TIMER_IRQ		0
+#define TIMER_PIN		2
+
+struct madt_local_apic {
+	u8 type;
+	u8 length;
+	u8 uid;
+	u8 apic_id;
+	u32 flags;
+} __packed;
+
+struct madt_ioapic {
+	u8 type;
+	u8 length;
+	u8 id;
+	u8 reserved;
+	u32 address;
+	u32 gsi_base;
+} __packed;
+
+struct madt_override {
+	u8 type;
+	u8 length;
+	u8 bus;
+	u8 irq;
+	u32 gsi;
+	u16 flags;
+} __packed;
+
+struct madt_local_apic_nmi {
+	u8 type;
+	u8 length;
+	u8 uid;
+	u16 flags;
+	u8 lint;
+} __packed;
+
+struct madt_local_x2apic {
+	u8 type;
+	u8 length;
+	u16 reserved;
+	u32 apic_id;
+	u32 flags;
+	u32 uid;
+} __packed;
 
 #define FADT_REVISION		6
 #define FADT_MINOR		4
@@ -218,13 +292,89 @@ static void write_fadt(u8 *area)
 	fadt->header.checksum = checksum(fadt, sizeof(*fadt));
 }
 
-static void write_xsdt(u8 *area)
+static void *add_local_apic(void *at, unsigned int id)
+{
+	struct madt_local_apic *apic = at;
+
+	*apic = (struct madt_local_apic){
+		.type = MADT_LOCAL_APIC, .length = sizeof(*apic),
+		.uid = id, .apic_id = id, .flags = MADT_ENABLED,
+	};
+	return apic + 1;
+}
+
+static void *add_local_x2apic(void *at, unsigned int id)
+{
+	struct madt_local_x2apic *x2apic = at;
+
+	*x2apic = (struct madt_local_x2apic){
+		.type = MADT_LOCAL_X2APIC, .length = sizeof(*x2apic),
+		.uid = id, .apic_id = id, .flags = MADT_ENABLED,
+	};
+	return x2apic + 1;
+}
+
+static void *add_override(void *at, u8 irq, u32 gsi, u16 flags)
+{
+	struct madt_override *override = at;
+
+	*override = (struct madt_override){
+		.type = MADT_OVERRIDE, .length = sizeof(*override),
+		.irq = irq, .gsi = gsi, .flags = flags,
+	};
+	return override + 1;
+}
+
+static void *add_ioapic(void *at)
+{
+	struct madt_ioapic *ioapic = at;
+
+	*ioapic = (struct madt_ioapic){
+		.type = MADT_IOAPIC, .length = sizeof(*ioapic), .address = IOAPIC_BASE,
+	};
+	return ioapic + 1;
+}
+
+static void *add_nmi(void *at)
+{
+	struct madt_local_apic_nmi *nmi = at;
+
+	*nmi = (struct madt_local_apic_nmi){
+		.type = MADT_LOCAL_APIC_NMI, .length = sizeof(*nmi),
+		.uid = MADT_ALL_UIDS, .flags = MADT_AS_BUS, .lint = 1,
+	};
+	return nmi + 1;
+}
+
+static void write_madt(u8 *area, unsigned int cpus)
+{
+	struct acpi_madt *madt = (void *)(area + OFFSET_MADT);
+	void *end = madt + 1;
+	u32 length;
+
+	for (unsigned int i = 0; i < cpus; i++)
+		end = i <= MADT_MAX_APIC_ID ? add_local_apic(end, i) : add_local_x2apic(end, i);
+	end = add_ioapic(end);
+	end = add_override(end, TIMER_IRQ, TIMER_PIN, MADT_AS_BUS);
+	end = add_override(end, ACPI_SCI_IRQ, ACPI_SCI_IRQ, MADT_ACTIVE_HIGH | MADT_LEVEL);
+	end = add_nmi(end);
+
+	length = (u8 *)end - (u8 *)madt;
+	fill_header(&madt->header, "APIC", MADT_REVISION, length);
+	madt->local_apic_address = LOCAL_APIC_ADDRESS;
+	madt->flags = MADT_PCAT_COMPAT;
+	madt->header.checksum = checksum(madt, length);
+}
+
+static void write_xsdt(u8 *area, bool apic)
 {
 	struct acpi_xsdt *xsdt = (void *)(area + OFFSET_XSDT);
+	u32 length = apic ? sizeof(*xsdt) : offsetof(struct acpi_xsdt, madt);
 
-	fill_header(&xsdt->header, "XSDT", 1, sizeof(*xsdt));
+	fill_header(&xsdt->header, "XSDT", 1, length);
 	xsdt->fadt = LAYOUT_ACPI + OFFSET_FADT;
-	xsdt->header.checksum = checksum(xsdt, sizeof(*xsdt));
+	xsdt->madt = LAYOUT_ACPI + OFFSET_MADT;
+	xsdt->header.checksum = checksum(xsdt, length);
 }
 
 static void write_rsdp(u8 *area)
@@ -244,13 +394,17 @@ static void write_rsdp(u8 *area)
 /**
  * acpi_tables_write - put the tables into guest memory, the RSDP at LAYOUT_ACPI
  * @ram: the guest's memory
+ * @cpus: how many there are; their APIC IDs are 0, 1, ...
+ * @apic: there are local APICs and an I/O APIC
  */
-void acpi_tables_write(struct ram *ram)
+void acpi_tables_write(struct ram *ram, unsigned int cpus, bool apic)
 {
 	u8 *area = ram_ptr(ram, LAYOUT_ACPI, LAYOUT_BIOS_END - LAYOUT_ACPI);
 
 	write_dsdt(area);
 	write_fadt(area);
-	write_xsdt(area);
+	if (apic)
+		write_madt(area, cpus);
+	write_xsdt(area, apic);
 	write_rsdp(area);
 }

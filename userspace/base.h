@@ -13,6 +13,9 @@
 #define u16	__u16
 #define u32	__u32
 #define u64	__u64
+#define s64	__s64
+
+#define S64_MIN		(-0x7fffffffffffffffLL - 1)
 
 #define __printf(a, b)	__attribute((format(printf, a, b)))
 #define __noreturn		__attribute((noreturn))

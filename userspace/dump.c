@@ -170,6 +170,7 @@ void vcpu_dump(const struct vcpu *vcpu)
 		warn("cannot read the vCPU's registers");
 		return;
 	}
+	fprintf(stderr, "CPU %u\n", vcpu->id);
 	dump_regs(&regs);
 	dump_sregs(&sregs);
 	dump_code(vcpu, sregs.cs.base + regs.rip);

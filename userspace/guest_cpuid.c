@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the guest's CPU claims to be: what the device supports, fitted to a
- * machine with one CPU, no local APIC and a TSC whose rate it is told.
+ * What the guest's CPUs claim to be: what the device supports, fitted to the
+ * machine: how many they are, whether they have local APICs, the TSC's rate.
  *
  * Leaves and bits are those of the SDM, volume 2A, CPUID.
  */
@@ -15,12 +15,30 @@
 
 /* 1.EBX, ECX, EDX */
 #define L1_EBX_CLFLUSH_BRAND	0x0000ffff
-#define L1_EBX_ONE_CPU		0x00010000
+#define L1_EBX_CPUS_SHIFT	16
+#define L1_EBX_CPUS_MAX		0xff
+#define L1_EBX_APIC_ID_SHIFT	24
+#define L1_EBX_BUT_APIC_ID	0x00ffffff
 #define L1_ECX_X2APIC		BIT(21)
 #define L1_ECX_TSC_DEADLINE	BIT(24)
 #define L1_ECX_HYPERVISOR	BIT(31)
 #define L1_EDX_APIC		BIT(9)
 #define L1_EDX_HTT		BIT(28)
+
+/* 4.EAX: the cache's level, who shares it, the cores of the package; both less 1 */
+#define L4_EAX_CACHE		0x00003fff
+#define L4_EAX_LEVEL(eax)	(((eax) >> 5) & 7)
+#define L4_EAX_SHARING_SHIFT	14
+#define L4_EAX_SHARING_MAX	0xfff
+#define L4_EAX_CORES_SHIFT	26
+#define L4_EAX_CORES_MAX	0x3f
+#define FIRST_SHARED_LEVEL	3
+
+/* b.ECX: the kind of level */
+#define LEAF_TOPOLOGY		0xb
+#define LB_ECX_TYPE_SHIFT	8
+#define LB_TYPE_THREADS		1
+#define LB_TYPE_CORES		2
 
 /* 6.EAX: the APIC timer that never stops */
 #define L6_EAX_ARAT		BIT(2)
@@ -31,7 +49,8 @@
 
 #define LEAF_TSC		0x15
 #define LEAF_FREQUENCY		0x16
-#define CRYSTAL_KHZ		100
+/* Linux takes the crystal for the APIC timer's clock: both are 1 GHz, as in KVM. */
+#define CRYSTAL_KHZ		1000000
 
 #define LEAF_HYPERVISOR		0x40000000
 #define LEAF_KVM_FEATURES	0x40000001
@@ -53,17 +72,34 @@ static struct minivmm_cpuid_entry2 *find(struct minivmm_cpuid2 *cpuid, u32 funct
 	return NULL;
 }
 
-static struct minivmm_cpuid_entry2 *find_or_add(struct minivmm_cpuid2 *cpuid,
-						unsigned int max, u32 function)
+/* Return: a new entry, zeroed, or NULL if there is no room. */
+static struct minivmm_cpuid_entry2 *add(struct minivmm_cpuid2 *cpuid, unsigned int max,
+					u32 function)
 {
-	struct minivmm_cpuid_entry2 *e = find(cpuid, function);
+	struct minivmm_cpuid_entry2 *e;
 
-	if (e || cpuid->nent == max)
-		return e;
+	if (cpuid->nent == max)
+		return NULL;
 	e = &cpuid->entries[cpuid->nent++];
 	memset(e, 0, sizeof(*e));
 	e->function = function;
 	return e;
+}
+
+static struct minivmm_cpuid_entry2 *find_or_add(struct minivmm_cpuid2 *cpuid,
+						unsigned int max, u32 function)
+{
+	return find(cpuid, function) ?: add(cpuid, max, function);
+}
+
+static void drop(struct minivmm_cpuid2 *cpuid, u32 function)
+{
+	u32 kept = 0;
+
+	for (u32 i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function != function)
+			cpuid->entries[kept++] = cpuid->entries[i];
+	cpuid->nent = kept;
 }
 
 /* One reading of both clocks, the TSC's taken in the middle of the other's. */
@@ -131,15 +167,78 @@ static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max)
 	frequency->ecx = 0;
 }
 
-static void adapt_features(struct minivmm_cpuid_entry2 *e)
+/* The bits of an APIC ID that tell the CPUs apart. */
+static unsigned int id_bits(const struct cpuid_machine *machine)
 {
-	e->ebx = (e->ebx & L1_EBX_CLFLUSH_BRAND) | L1_EBX_ONE_CPU;
-	e->ecx &= ~(L1_ECX_X2APIC | L1_ECX_TSC_DEADLINE);
-	e->ecx |= L1_ECX_HYPERVISOR;
-	e->edx &= ~(L1_EDX_APIC | L1_EDX_HTT);
+	unsigned int bits = 0;
+
+	while (1U << bits < machine->cpus)
+		bits++;
+	return bits;
 }
 
-static void adapt_kvm_features(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry2 *e)
+static u32 at_most(u32 value, u32 max)
+{
+	return value < max ? value : max;
+}
+
+static void adapt_features(struct minivmm_cpuid_entry2 *e, const struct cpuid_machine *machine)
+{
+	u32 ids = at_most(1U << id_bits(machine), L1_EBX_CPUS_MAX);
+
+	e->ebx = (e->ebx & L1_EBX_CLFLUSH_BRAND) | ids << L1_EBX_CPUS_SHIFT;
+	e->ecx |= L1_ECX_HYPERVISOR;
+	e->ecx &= ~L1_ECX_TSC_DEADLINE;
+	e->edx &= ~L1_EDX_HTT;
+	if (machine->tsc_deadline)
+		e->ecx |= L1_ECX_TSC_DEADLINE;
+	if (machine->cpus > 1)
+		e->edx |= L1_EDX_HTT;
+	if (!machine->apic) {
+		e->ecx &= ~L1_ECX_X2APIC;
+		e->edx &= ~L1_EDX_APIC;
+	}
+}
+
+/* Every core has caches of its own but for the last level, which all share. */
+static void adapt_cache(struct minivmm_cpuid_entry2 *e, const struct cpuid_machine *machine)
+{
+	u32 others = (1U << id_bits(machine)) - 1;
+
+	e->eax &= L4_EAX_CACHE;
+	if (!e->eax)
+		return;		/* the end of the list */
+	e->eax |= at_most(others, L4_EAX_CORES_MAX) << L4_EAX_CORES_SHIFT;
+	if (L4_EAX_LEVEL(e->eax) >= FIRST_SHARED_LEVEL)
+		e->eax |= at_most(others, L4_EAX_SHARING_MAX) << L4_EAX_SHARING_SHIFT;
+}
+
+/* One level of the topology: how far to shift an APIC ID for the next level's. */
+static void add_level(struct minivmm_cpuid2 *cpuid, unsigned int max, u32 index, u32 type,
+		      u32 shift, u32 cpus)
+{
+	struct minivmm_cpuid_entry2 *e = add(cpuid, max, LEAF_TOPOLOGY);
+
+	if (!e)
+		return;
+	e->index = index;
+	e->flags = MINIVMM_CPUID_FLAG_SIGNIFCANT_INDEX;
+	e->eax = shift;
+	e->ebx = cpus;
+	e->ecx = type << LB_ECX_TYPE_SHIFT | index;
+}
+
+static void set_topology(struct minivmm_cpuid2 *cpuid, unsigned int max,
+			 const struct cpuid_machine *machine)
+{
+	drop(cpuid, LEAF_TOPOLOGY);
+	add_level(cpuid, max, 0, LB_TYPE_THREADS, 0, 1);
+	add_level(cpuid, max, 1, LB_TYPE_CORES, id_bits(machine), machine->cpus);
+	add_level(cpuid, max, 2, 0, 0, 0);
+}
+
+static void adapt_kvm_features(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry2 *e,
+			       const struct cpuid_machine *machine)
 {
 	const struct minivmm_cpuid_entry2 *base = find(cpuid, LEAF_HYPERVISOR);
 	u32 signature[3];
@@ -151,36 +250,47 @@ static void adapt_kvm_features(struct minivmm_cpuid2 *cpuid, struct minivmm_cpui
 	signature[2] = base->edx;
 	if (memcmp(signature, KVM_SIGNATURE, sizeof(signature)))
 		return;
-	e->eax &= KVM_FEATURES_NO_APIC;
+	if (!machine->kernel_apic)
+		e->eax &= KVM_FEATURES_NO_APIC;
 	e->eax |= KVM_FEATURE_NOP_IO_DELAY;
 }
 
-static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry2 *e)
+static void clear(struct minivmm_cpuid_entry2 *e)
+{
+	e->eax = 0;
+	e->ebx = 0;
+	e->ecx = 0;
+	e->edx = 0;
+}
+
+static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry2 *e,
+			const struct cpuid_machine *machine)
 {
 	switch (e->function) {
 	case 0x1:
-		adapt_features(e);
+		adapt_features(e, machine);
 		break;
 	case 0x4:
-		/* No cache is shared, there is one core. */
-		e->eax &= 0x3fff;
+		adapt_cache(e, machine);
 		break;
 	case 0x6:
-		e->eax &= ~L6_EAX_ARAT;
+		if (!machine->apic)
+			e->eax &= ~L6_EAX_ARAT;
 		break;
 	case 0xa:	/* performance counters interrupt through the APIC */
-	case 0xb:	/* topology: APIC ids */
-	case 0x1f:
-		e->eax = 0;
-		e->ebx = 0;
-		e->ecx = 0;
-		e->edx = 0;
+		if (!machine->kernel_apic)
+			clear(e);
+		break;
+	case LEAF_TOPOLOGY:
+	case 0x1f:	/* a second topology leaf, of the host */
+		clear(e);
 		break;
 	case LEAF_KVM_FEATURES:
-		adapt_kvm_features(cpuid, e);
+		adapt_kvm_features(cpuid, e, machine);
 		break;
 	case 0x80000001:
-		e->ecx &= ~L81_ECX_EXTAPIC;
+		if (!machine->apic)
+			e->ecx &= ~L81_ECX_EXTAPIC;
 		break;
 	}
 }
@@ -189,10 +299,31 @@ static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry
  * cpuid_adapt - fit the device's CPUID to our machine
  * @cpuid: from vm_supported_cpuid(), changed in place
  * @max_entries: how many entries there is room for
+ * @machine: what it is fitted to
  */
-void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries)
+void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries,
+		 const struct cpuid_machine *machine)
 {
 	for (u32 i = 0; i < cpuid->nent; i++)
-		adapt_entry(cpuid, &cpuid->entries[i]);
+		adapt_entry(cpuid, &cpuid->entries[i], machine);
+	if (machine->apic)
+		set_topology(cpuid, max_entries, machine);
 	set_tsc_rate(cpuid, max_entries);
+}
+
+/**
+ * cpuid_set_apic_id - make a table that of one CPU
+ * @cpuid: after cpuid_adapt(), or of another CPU
+ * @id: the CPU's APIC ID
+ */
+void cpuid_set_apic_id(struct minivmm_cpuid2 *cpuid, u32 id)
+{
+	for (u32 i = 0; i < cpuid->nent; i++) {
+		struct minivmm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 0x1)
+			e->ebx = (e->ebx & L1_EBX_BUT_APIC_ID) | id << L1_EBX_APIC_ID_SHIFT;
+		else if (e->function == LEAF_TOPOLOGY)
+			e->edx = id;
+	}
 }

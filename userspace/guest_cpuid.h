@@ -5,6 +5,24 @@
 
 #include <linux/minivmm.h>
 
-void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries);
+#include "base.h"
+
+/**
+ * struct cpuid_machine - what the machine around the CPUs is like
+ * @cpus: how many: cores of one package; their APIC IDs are 0, 1, ...
+ * @apic: they have local APICs
+ * @kernel_apic: and those are in the kernel
+ * @tsc_deadline: and their timers know the TSC-deadline mode
+ */
+struct cpuid_machine {
+	unsigned int cpus;
+	bool apic;
+	bool kernel_apic;
+	bool tsc_deadline;
+};
+
+void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries,
+		 const struct cpuid_machine *machine);
+void cpuid_set_apic_id(struct minivmm_cpuid2 *cpuid, u32 id);
 
 #endif /* MINIVMM_GUEST_CPUID_H */

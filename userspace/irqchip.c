@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The 8259 pair as part of the machine: its lock, its ports, and the kick to
- * the vCPU when INTR rises.
+ * The interrupt chips in user space as part of the machine: their lock, their
+ * registers, and the kick to the vCPU when INTR rises.
  */
 #include <string.h>
 
 #include "irqchip.h"
 #include "vcpu.h"
 
-/* Ends every change of the pair: publish INTR, drop the lock, wake the vCPU. */
+/* Ends every change of the chips: publish INTR, drop the lock, wake the vCPU. */
 static void publish_and_unlock(struct irqchip *chip)
 {
 	bool intr = pic_intr(&chip->pic);
@@ -21,12 +21,18 @@ static void publish_and_unlock(struct irqchip *chip)
 		vcpu_kick(chip->vcpu);
 }
 
-static void irqchip_set(void *opaque, unsigned int gsi, bool level)
+/* Every line goes to both kinds of chip; the guest has set up one of them. */
+static void set_line(void *opaque, unsigned int irq, bool level)
 {
 	struct irqchip *chip = opaque;
 
+	if (chip->mode == IRQCHIP_KERNEL) {
+		irqchip_set_kernel_line(chip, irq, level);
+		return;
+	}
 	pthread_mutex_lock(&chip->lock);
-	pic_set_irq(&chip->pic, gsi, level);
+	pic_set_irq(&chip->pic, irq, level);
+	ioapic_set_irq(&chip->ioapic, irqchip_pin(irq), level);
 	publish_and_unlock(chip);
 }
 
@@ -58,15 +64,52 @@ static const struct device_ops ports_ops = {
 	.write = ports_write,
 };
 
-/**
- * irqchip_init - put the interrupt controllers on the bus
- * @chip: the chips
- * @pio: the port bus
- * @vcpu: who gets the interrupts
- *
- * Return: as bus_add().
- */
-int irqchip_init(struct irqchip *chip, struct bus *pio, struct vcpu *vcpu)
+static u64 registers_read(struct device *dev, u64 offset, unsigned int len)
+{
+	struct irqchip *chip = dev->opaque;
+	u32 value;
+
+	(void)len;
+	pthread_mutex_lock(&chip->lock);
+	value = ioapic_read(&chip->ioapic, offset);
+	pthread_mutex_unlock(&chip->lock);
+	return value;
+}
+
+static void registers_write(struct device *dev, u64 offset, u64 value, unsigned int len)
+{
+	struct irqchip *chip = dev->opaque;
+
+	(void)len;
+	pthread_mutex_lock(&chip->lock);
+	ioapic_write(&chip->ioapic, offset, value);
+	irqchip_update_routes(chip);
+	pthread_mutex_unlock(&chip->lock);
+}
+
+static const struct device_ops registers_ops = {
+	.width = 4,
+	.read = registers_read,
+	.write = registers_write,
+};
+
+static bool extint_intr(struct irq_source *source)
+{
+	return atomic_load(&container_of(source, struct irqchip, extint)->intr);
+}
+
+static u8 extint_acknowledge(struct irq_source *source)
+{
+	struct irqchip *chip = container_of(source, struct irqchip, extint);
+	u8 vector;
+
+	pthread_mutex_lock(&chip->lock);
+	vector = pic_acknowledge(&chip->pic);
+	publish_and_unlock(chip);
+	return vector;
+}
+
+static int add_pic(struct irqchip *chip, struct bus *pio)
 {
 	static const struct {
 		const char *name;
@@ -77,10 +120,9 @@ int irqchip_init(struct irqchip *chip, struct bus *pio, struct vcpu *vcpu)
 		{ "elcr", PIC_ELCR_BASE },
 	};
 
-	memset(chip, 0, sizeof(*chip));
-	pthread_mutex_init(&chip->lock, NULL);
 	pic_reset(&chip->pic);
-	chip->vcpu = vcpu;
+	chip->extint.intr = extint_intr;
+	chip->extint.acknowledge = extint_acknowledge;
 	for (unsigned int i = 0; i < ARRAY_SIZE(ports); i++) {
 		int err;
 
@@ -95,37 +137,59 @@ int irqchip_init(struct irqchip *chip, struct bus *pio, struct vcpu *vcpu)
 	return 0;
 }
 
+static int add_ioapic(struct irqchip *chip, struct bus *mmio)
+{
+	chip->ioapic.deliver = irqchip_send_msi;
+	chip->ioapic_registers = (struct device){
+		.name = "ioapic", .base = IOAPIC_BASE, .len = IOAPIC_LEN,
+		.ops = &registers_ops, .opaque = chip,
+	};
+	return bus_add(mmio, &chip->ioapic_registers);
+}
+
+/**
+ * irqchip_init - put the chips that are in user space on the buses
+ * @chip: after irqchip_create()
+ * @pio: the port bus
+ * @mmio: the memory bus
+ * @vcpu: who gets the 8259s' interrupts
+ *
+ * Return: as bus_add().
+ */
+int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpu)
+{
+	int err;
+
+	pthread_mutex_init(&chip->lock, NULL);
+	chip->vcpu = vcpu;
+	/* Its pins are masked, for ever where no guest can reach it. */
+	ioapic_reset(&chip->ioapic);
+	if (chip->mode == IRQCHIP_KERNEL)
+		return 0;
+	err = add_pic(chip, pio);
+	if (!err && chip->mode == IRQCHIP_SPLIT)
+		err = add_ioapic(chip, mmio);
+	return err;
+}
+
 /**
  * irqchip_line - one of the chips' inputs
  * @chip: the chips
- * @gsi: 0..15
+ * @irq: 0..15
  */
-struct irq_line irqchip_line(struct irqchip *chip, unsigned int gsi)
+struct irq_line irqchip_line(struct irqchip *chip, unsigned int irq)
 {
-	return (struct irq_line){ .set = irqchip_set, .chip = chip, .gsi = gsi };
+	return (struct irq_line){ .set = set_line, .chip = chip, .irq = irq };
 }
 
 /**
- * irqchip_intr - does an interrupt wait for the vCPU?
+ * irqchip_eoi - a local APIC broadcasts the end of a level triggered interrupt
  * @chip: the chips
+ * @vector: the interrupt's
  */
-bool irqchip_intr(struct irqchip *chip)
+void irqchip_eoi(struct irqchip *chip, u8 vector)
 {
-	return atomic_load(&chip->intr);
-}
-
-/**
- * irqchip_acknowledge - the vCPU takes the interrupt
- * @chip: the chips
- *
- * Return: the vector to inject.
- */
-u8 irqchip_acknowledge(struct irqchip *chip)
-{
-	u8 vector;
-
 	pthread_mutex_lock(&chip->lock);
-	vector = pic_acknowledge(&chip->pic);
-	publish_and_unlock(chip);
-	return vector;
+	ioapic_eoi(&chip->ioapic, vector);
+	pthread_mutex_unlock(&chip->lock);
 }

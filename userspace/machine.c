@@ -1,46 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The virtual PC: puts the devices on the buses, runs the vCPU's thread beside
+ * The virtual PC: puts the devices on the buses, runs the vCPUs' threads beside
  * the I/O loop, and takes everything down in order when one of them ends it.
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "guest_cpuid.h"
 #include "machine.h"
 #include "terminal.h"
 
 #define MACHINE_RUNNING		(-1)
 
 /* The first reason counts: what follows is fallout. Any thread may call it. */
-static void machine_end(void *opaque, enum exit_code code)
+static void machine_end(struct machine *m, struct vcpu *vcpu, enum exit_code code)
 {
-	struct machine *m = opaque;
 	int running = MACHINE_RUNNING;
 
 	/* With panic=N on its command line, a panicking kernel resets, its way. */
 	if ((code == EXIT_REBOOT || code == EXIT_TRIPLE_FAULT) && m->console.panic.panicked)
 		code = EXIT_PANIC;
-	if (atomic_compare_exchange_strong(&m->result, &running, code))
+	if (atomic_compare_exchange_strong(&m->result, &running, code)) {
+		if (vcpu)
+			m->ended_by = vcpu;
 		bell_ring(&m->stopped);
-	atomic_store(&m->vcpu.stop, true);
+	}
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		atomic_store(&m->vcpus[i].stop, true);
+}
+
+static void vcpu_ended(struct vcpu *vcpu, enum exit_code code)
+{
+	machine_end(vcpu->machine, vcpu, code);
 }
 
 static void machine_power_off(void *opaque)
 {
-	machine_end(opaque, EXIT_POWERED_OFF);
+	machine_end(opaque, NULL, EXIT_POWERED_OFF);
 }
 
 static void machine_reset(void *opaque)
 {
-	machine_end(opaque, EXIT_REBOOT);
+	machine_end(opaque, NULL, EXIT_REBOOT);
 }
 
 static void machine_panicked(void *opaque)
 {
-	machine_end(opaque, EXIT_PANIC);
+	machine_end(opaque, NULL, EXIT_PANIC);
 }
 
 static void stop_loop(struct loop_source *source)
@@ -89,9 +99,10 @@ static void add_devices(struct machine *m)
 	m->console.quit = machine_power_off;
 	m->console.panicked = machine_panicked;
 	m->console.machine = m;
-	err = irqchip_init(&m->irqchip, &m->pio, &m->vcpu);
-	err = err ?: timer_init(&m->timer, &m->pio, &m->loop,
-				irqchip_line(&m->irqchip, TIMER_IRQ));
+	err = irqchip_init(&m->irqchip, &m->pio, &m->mmio, &m->vcpus[0]);
+	if (m->irqchip.mode != IRQCHIP_KERNEL)
+		err = err ?: timer_init(&m->timer, &m->pio, &m->loop,
+					irqchip_line(&m->irqchip, TIMER_IRQ));
 	err = err ?: console_init(&m->console, &m->pio, &m->loop,
 				  irqchip_line(&m->irqchip, CONSOLE_IRQ));
 	err = err ?: rtc_init(&m->rtc, &m->pio);
@@ -105,34 +116,97 @@ static void add_devices(struct machine *m)
 	 */
 }
 
+static enum irqchip_mode choose_irqchip(const struct vm *vm, const struct machine_options *o)
+{
+	bool in_kernel = vm_extension(vm, MINIVMM_CAP_IRQCHIP) > 0;
+	bool can_split = vm_extension(vm, MINIVMM_CAP_SPLIT_IRQCHIP) > 0;
+	enum irqchip_mode mode = o->irqchip;
+
+	if (mode == IRQCHIP_AUTO)
+		mode = in_kernel ? IRQCHIP_KERNEL : IRQCHIP_USER;
+	if (mode == IRQCHIP_KERNEL && !in_kernel)
+		die(EXIT_DEVICE, "%s: has no interrupt chips; try --irqchip user", vm->path);
+	if (mode == IRQCHIP_SPLIT && !can_split)
+		die(EXIT_DEVICE, "%s: has no split interrupt chips; try --irqchip kernel or user",
+		    vm->path);
+	if (mode == IRQCHIP_USER && o->cpus > 1)
+		die(EXIT_DEVICE, "-c %u: with interrupt chips in user space one CPU is possible",
+		    o->cpus);
+	return mode;
+}
+
+static void check_cpus(const struct vm *vm, unsigned int cpus)
+{
+	int max = vm_extension(vm, MINIVMM_CAP_MAX_VCPUS);
+
+	if (cpus > 1 && (max < 0 || cpus > (unsigned int)max))
+		die(EXIT_DEVICE, "-c %u: %s runs at most %d CPUs", cpus, vm->path, max);
+}
+
+static void create_vcpus(struct machine *m)
+{
+	bool kernel_apic = m->irqchip.mode != IRQCHIP_USER;
+	struct cpuid_machine machine = {
+		.cpus = m->nr_vcpus,
+		.apic = kernel_apic,
+		.kernel_apic = kernel_apic,
+		.tsc_deadline = kernel_apic &&
+				vm_extension(&m->vm, MINIVMM_CAP_TSC_DEADLINE_TIMER) > 0,
+	};
+	struct minivmm_cpuid2 *cpuid = vm_supported_cpuid(&m->vm);
+
+	cpuid_adapt(cpuid, VM_MAX_CPUID_ENTRIES, &machine);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++) {
+		struct vcpu *vcpu = &m->vcpus[i];
+
+		vcpu->id = i;
+		vcpu->apic = machine.apic;
+		vcpu->pio = &m->pio;
+		vcpu->mmio = &m->mmio;
+		vcpu->ram = &m->ram;
+		vcpu->irqchip = &m->irqchip;
+		vcpu->ended = vcpu_ended;
+		vcpu->machine = m;
+		vcpu_create(vcpu, &m->vm, cpuid);
+	}
+	/* The 8259s are wired to the boot CPU. */
+	if (m->irqchip.mode != IRQCHIP_KERNEL)
+		m->vcpus[0].irqs = &m->irqchip.extint;
+	free(cpuid);
+}
+
 /**
  * machine_build - put the machine together, up to but without its registers
  * @m: zeroed, but for @ram, which exists and holds the guest
- * @device: the virtual machine device's path
+ * @o: what kind of machine
  */
-void machine_build(struct machine *m, const char *device)
+void machine_build(struct machine *m, const struct machine_options *o)
 {
-	vm_open_device(&m->vm, device);
+	enum irqchip_mode mode;
+
+	vm_open_device(&m->vm, o->device);
+	check_cpus(&m->vm, o->cpus);
+	mode = choose_irqchip(&m->vm, o);
+	m->vcpus = calloc(o->cpus, sizeof(*m->vcpus));
+	if (!m->vcpus)
+		die(EXIT_SETUP, "out of memory");
+	m->nr_vcpus = o->cpus;
+	m->ended_by = &m->vcpus[0];
 	atomic_store(&m->result, MACHINE_RUNNING);
 	loop_init(&m->loop);
 	catch_signals(m);
 	bell_init(&m->stopped, stop_loop);
 	loop_add(&m->loop, &m->stopped);
-	add_devices(m);
 
 	vm_create(&m->vm, &m->ram);
-	m->vcpu.pio = &m->pio;
-	m->vcpu.mmio = &m->mmio;
-	m->vcpu.ram = &m->ram;
-	m->vcpu.irqchip = &m->irqchip;
-	m->vcpu.ended = machine_end;
-	m->vcpu.machine = m;
-	vcpu_create(&m->vcpu, &m->vm);
+	irqchip_create(&m->irqchip, mode, &m->vm, m->nr_vcpus);
+	add_devices(m);
+	create_vcpus(m);
 }
 
 /**
  * machine_run - run the machine to its end
- * @m: built, its vCPU's registers set
+ * @m: built, its first vCPU's registers set
  *
  * A signal that asks the process to end is taken as such, after clean-up.
  *
@@ -142,12 +216,14 @@ enum exit_code machine_run(struct machine *m)
 {
 	terminal_make_raw();
 	console_start(&m->console);
-	vcpu_start(&m->vcpu);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_start(&m->vcpus[i]);
 	loop_run(&m->loop);
 
 	terminal_restore_on_signals();
 	console_unblock(&m->console);
-	vcpu_stop(&m->vcpu);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_stop(&m->vcpus[i]);
 	console_finish(&m->console, !m->signal);
 	terminal_restore();
 	if (m->signal) {

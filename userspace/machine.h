@@ -16,13 +16,21 @@
 #include "vcpu.h"
 #include "vm.h"
 
+struct machine_options {
+	const char *device;		/* the virtual machine device's path */
+	unsigned int cpus;
+	enum irqchip_mode irqchip;
+};
+
 struct machine {
 	struct ram ram;
 	struct bus pio;
 	struct bus mmio;
 	struct loop loop;
 	struct vm vm;
-	struct vcpu vcpu;
+	struct vcpu *vcpus;		/* the first one boots, the guest starts the others */
+	unsigned int nr_vcpus;
+	struct vcpu *ended_by;		/* for vcpu_explain(): the first that ended it */
 	struct irqchip irqchip;
 	struct timer timer;
 	struct console console;
@@ -35,7 +43,7 @@ struct machine {
 	int signal;			/* that ended the machine, or 0 */
 };
 
-void machine_build(struct machine *m, const char *device);
+void machine_build(struct machine *m, const struct machine_options *o);
 enum exit_code machine_run(struct machine *m);
 
 #endif /* MINIVMM_MACHINE_H */

@@ -9,6 +9,7 @@
 #include "report.h"
 
 #define PAGE_SIZE		4096
+#define MAX_CPUS		4096	/* what the ACPI tables have room for */
 
 static u64 unit(const char *suffix)
 {
@@ -45,4 +46,41 @@ u64 parse_memory(const char *text)
 	if (bytes % PAGE_SIZE)
 		die(EXIT_SETUP, "-m %s: not a multiple of 4K", text);
 	return bytes;
+}
+
+/**
+ * parse_cpus - the argument of -c
+ * @text: a number
+ *
+ * Return: how many CPUs. Ends the process when there is anything wrong with it.
+ */
+unsigned int parse_cpus(const char *text)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end)
+		die(EXIT_SETUP, "-c %s: not a number of CPUs", text);
+	if (errno || n < 1 || n > MAX_CPUS)
+		die(EXIT_SETUP, "-c %s: out of range, 1 to %u are possible", text, MAX_CPUS);
+	return n;
+}
+
+/**
+ * parse_irqchip - the argument of --irqchip
+ * @text: kernel, split or user
+ *
+ * Return: the mode. Ends the process if it is none.
+ */
+enum irqchip_mode parse_irqchip(const char *text)
+{
+	if (!strcmp(text, "kernel"))
+		return IRQCHIP_KERNEL;
+	if (!strcmp(text, "split"))
+		return IRQCHIP_SPLIT;
+	if (!strcmp(text, "user"))
+		return IRQCHIP_USER;
+	die(EXIT_SETUP, "--irqchip %s: kernel, split and user are possible", text);
 }

@@ -4,10 +4,13 @@
 #define MINIVMM_OPTIONS_H
 
 #include "base.h"
+#include "irqchip.h"
 
 #define DEFAULT_MEMORY		(256 * MIB)
 
 u64 parse_memory(const char *text);
+unsigned int parse_cpus(const char *text);
+enum irqchip_mode parse_irqchip(const char *text);
 
 int command_run(int argc, char **argv);
 int command_raw(int argc, char **argv);

@@ -12,7 +12,7 @@
 
 struct raw_options {
 	const char *file;
-	const char *device;
+	struct machine_options machine;
 	int mode;
 	u64 memory;
 };
@@ -26,12 +26,15 @@ static void print_help(void)
 	     "      --mode 32          flat protected mode, loaded at 1 MiB\n"
 	     "      --mode 64          64-bit mode, 4 GiB identity mapped, loaded at 1 MiB\n"
 	     "  -m, --mem SIZE         its memory, in MiB or with K, M or G (default 256M)\n"
+	     "  -c, --cpus N           its CPUs (default 1)\n"
+	     "      --irqchip WHERE    its interrupt chips: kernel, split or user (the default)\n"
 	     "      --dev DEVICE       the device (" VM_DEFAULT_DEVICE "; /dev/kvm works too)\n"
 	     "  -h, --help             this text\n"
 	     "\n"
-	     "The guest starts with interrupts off and the stack below its first byte. It ends\n"
-	     "with HLT; then its registers are printed on stderr and the exit code is 0. The\n"
-	     "other exit codes are those of `minivmm run`.");
+	     "The guest starts with interrupts off and the stack below its first byte, on the\n"
+	     "first CPU. It ends with HLT, or by ACPI where the kernel has the interrupt chips;\n"
+	     "then its registers are printed on stderr and the exit code is 0. The other exit\n"
+	     "codes are those of `minivmm run`.");
 }
 
 static int parse_mode(const char *text)
@@ -50,13 +53,15 @@ static void parse_options(struct raw_options *o, int argc, char **argv)
 	static const struct option options[] = {
 		{ "mode", required_argument, NULL, 'M' },
 		{ "mem", required_argument, NULL, 'm' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "irqchip", required_argument, NULL, 'I' },
 		{ "dev", required_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "m:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "m:c:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'M':
 			o->mode = parse_mode(optarg);
@@ -64,8 +69,14 @@ static void parse_options(struct raw_options *o, int argc, char **argv)
 		case 'm':
 			o->memory = parse_memory(optarg);
 			break;
+		case 'c':
+			o->machine.cpus = parse_cpus(optarg);
+			break;
+		case 'I':
+			o->machine.irqchip = parse_irqchip(optarg);
+			break;
 		case 'd':
-			o->device = optarg;
+			o->machine.device = optarg;
 			break;
 		case 'h':
 			print_help();
@@ -97,11 +108,11 @@ static u64 load(const struct raw_options *o, struct ram *ram)
 static void setup(struct machine *m, int mode, u64 entry)
 {
 	if (mode == 16)
-		vcpu_setup_real(&m->vcpu, entry);
+		vcpu_setup_real(&m->vcpus[0], entry);
 	else if (mode == 32)
-		vcpu_setup_protected(&m->vcpu, entry);
+		vcpu_setup_protected(&m->vcpus[0], entry);
 	else
-		vcpu_setup_long(&m->vcpu, &m->ram, entry, 0);
+		vcpu_setup_long(&m->vcpus[0], &m->ram, entry, 0);
 }
 
 /**
@@ -113,7 +124,10 @@ static void setup(struct machine *m, int mode, u64 entry)
  */
 int command_raw(int argc, char **argv)
 {
-	struct raw_options o = { .device = VM_DEFAULT_DEVICE, .memory = DEFAULT_MEMORY };
+	struct raw_options o = {
+		.machine = { .device = VM_DEFAULT_DEVICE, .cpus = 1, .irqchip = IRQCHIP_USER },
+		.memory = DEFAULT_MEMORY,
+	};
 	static struct machine machine;
 	enum exit_code code;
 	u64 entry;
@@ -122,11 +136,11 @@ int command_raw(int argc, char **argv)
 	ram_create(&machine.ram, o.memory);
 	entry = load(&o, &machine.ram);
 
-	machine_build(&machine, o.device);
+	machine_build(&machine, &o.machine);
 	setup(&machine, o.mode, entry);
 	code = machine_run(&machine);
 	if (code == EXIT_TRIPLE_FAULT || code == EXIT_INTERNAL)
-		vcpu_explain(&machine.vcpu, code);
-	vcpu_dump(&machine.vcpu);
+		vcpu_explain(machine.ended_by, code);
+	vcpu_dump(machine.ended_by);
 	return code;
 }

@@ -19,7 +19,7 @@ struct run_options {
 	const char *kernel;
 	const char *initrd;
 	const char *cmdline;
-	const char *device;
+	struct machine_options machine;
 	u64 memory;
 };
 
@@ -32,6 +32,9 @@ static void print_help(void)
 	     "  -i, --initrd FILE      its initial RAM disk\n"
 	     "  -p, --params TEXT      its command line, put after \"" CMDLINE_PREFIX "\"\n"
 	     "  -m, --mem SIZE         its memory, in MiB or with K, M or G (default 256M)\n"
+	     "  -c, --cpus N           its CPUs (default 1)\n"
+	     "      --irqchip WHERE    its interrupt chips: in the kernel (default, where the\n"
+	     "                         device has them), split (only the local APICs there) or user\n"
 	     "      --dev DEVICE       the device (" VM_DEFAULT_DEVICE "; /dev/kvm works too)\n"
 	     "  -h, --help             this text\n"
 	     "\n"
@@ -47,13 +50,15 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "params", required_argument, NULL, 'p' },
 		{ "mem", required_argument, NULL, 'm' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "irqchip", required_argument, NULL, 'I' },
 		{ "dev", required_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "k:i:p:m:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "k:i:p:m:c:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'k':
 			o->kernel = optarg;
@@ -67,8 +72,14 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 		case 'm':
 			o->memory = parse_memory(optarg);
 			break;
+		case 'c':
+			o->machine.cpus = parse_cpus(optarg);
+			break;
+		case 'I':
+			o->machine.irqchip = parse_irqchip(optarg);
+			break;
 		case 'd':
-			o->device = optarg;
+			o->machine.device = optarg;
 			break;
 		case 'h':
 			print_help();
@@ -105,8 +116,8 @@ static void report_end(struct machine *m, enum exit_code code)
 		break;
 	case EXIT_TRIPLE_FAULT:
 	case EXIT_INTERNAL:
-		vcpu_explain(&m->vcpu, code);
-		vcpu_dump(&m->vcpu);
+		vcpu_explain(m->ended_by, code);
+		vcpu_dump(m->ended_by);
 		break;
 	default:
 		break;
@@ -122,7 +133,10 @@ static void report_end(struct machine *m, enum exit_code code)
  */
 int command_run(int argc, char **argv)
 {
-	struct run_options o = { .device = VM_DEFAULT_DEVICE, .memory = DEFAULT_MEMORY };
+	struct run_options o = {
+		.machine = { .device = VM_DEFAULT_DEVICE, .cpus = 1, .irqchip = IRQCHIP_AUTO },
+		.memory = DEFAULT_MEMORY,
+	};
 	static struct machine machine;
 	struct linux_image image;
 	enum exit_code code;
@@ -132,10 +146,10 @@ int command_run(int argc, char **argv)
 	linux_open(&image, o.kernel, o.initrd, command_line(o.cmdline));
 	ram_create(&machine.ram, o.memory);
 	entry = linux_load(&image, &machine.ram);
-	acpi_tables_write(&machine.ram);
 
-	machine_build(&machine, o.device);
-	vcpu_setup_long(&machine.vcpu, &machine.ram, entry, LAYOUT_ZERO_PAGE);
+	machine_build(&machine, &o.machine);
+	acpi_tables_write(&machine.ram, machine.nr_vcpus, machine.irqchip.mode != IRQCHIP_USER);
+	vcpu_setup_long(&machine.vcpus[0], &machine.ram, entry, LAYOUT_ZERO_PAGE);
 	code = machine_run(&machine);
 	report_end(&machine, code);
 	return code;

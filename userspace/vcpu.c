@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * One vCPU: a thread that runs the guest, answers its exits from the buses and
- * injects the interrupts of the chips in user space.
+ * injects the interrupts that come from user space.
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -58,7 +57,7 @@ void vcpu_kick(struct vcpu *vcpu)
 static void end(struct vcpu *vcpu, enum exit_code code)
 {
 	atomic_store(&vcpu->stop, true);
-	vcpu->ended(vcpu->machine, code);
+	vcpu->ended(vcpu, code);
 }
 
 static void fail(struct vcpu *vcpu, const char *what)
@@ -71,28 +70,36 @@ static void fail(struct vcpu *vcpu, const char *what)
 /* Give the guest its interrupt if it can take one, else ask to be told when. */
 static void inject(struct vcpu *vcpu)
 {
+	struct irq_source *irqs = vcpu->irqs;
 	struct minivmm_run *run = vcpu->run;
 
-	if (irqchip_intr(vcpu->irqchip) && run->ready_for_interrupt_injection) {
-		struct minivmm_interrupt irq = { .irq = irqchip_acknowledge(vcpu->irqchip) };
+	if (!irqs)
+		return;
+	if (irqs->intr(irqs) && run->ready_for_interrupt_injection) {
+		struct minivmm_interrupt irq = { .irq = irqs->acknowledge(irqs) };
 
 		if (ioctl(vcpu->fd, MINIVMM_INTERRUPT, &irq))
 			fail(vcpu, "MINIVMM_INTERRUPT");
 		run->ready_for_interrupt_injection = 0;
 	}
-	run->request_interrupt_window = irqchip_intr(vcpu->irqchip);
+	run->request_interrupt_window = irqs->intr(irqs);
 }
 
-/* Wait for an interrupt. Return: whether the guest can ever get one. */
+/*
+ * Wait for an interrupt. Where the kernel has the local APICs, it does that.
+ * Return: whether the guest can ever get one.
+ */
 static bool halt(struct vcpu *vcpu)
 {
+	struct irq_source *irqs = vcpu->irqs;
+
 	/* No NMI source and a single CPU: nobody could wake it. */
 	if (!vcpu->run->if_flag)
 		return false;
 
 	pthread_mutex_lock(&vcpu->halt_lock);
 	atomic_store(&vcpu->place, VCPU_HALTED);
-	while (!irqchip_intr(vcpu->irqchip) && !atomic_load(&vcpu->stop))
+	while (!irqs->intr(irqs) && !atomic_load(&vcpu->stop))
 		pthread_cond_wait(&vcpu->halt_wake, &vcpu->halt_lock);
 	atomic_store(&vcpu->place, VCPU_OUTSIDE);
 	pthread_mutex_unlock(&vcpu->halt_lock);
@@ -139,6 +146,9 @@ static void handle_exit(struct vcpu *vcpu)
 	case MINIVMM_EXIT_INTR:
 	case MINIVMM_EXIT_SET_TPR:
 		break;
+	case MINIVMM_EXIT_IOAPIC_EOI:
+		irqchip_eoi(vcpu->irqchip, vcpu->run->eoi.vector);
+		break;
 	case MINIVMM_EXIT_SHUTDOWN:
 		end(vcpu, EXIT_TRIPLE_FAULT);
 		break;
@@ -166,6 +176,7 @@ static void run_once(struct vcpu *vcpu)
 		return;
 	if (!ret)
 		handle_exit(vcpu);
+	/* EAGAIN: it waited for its start-up message and got it. */
 	else if (errno != EINTR && errno != EAGAIN)
 		fail(vcpu, "MINIVMM_RUN");
 }
@@ -185,28 +196,20 @@ static void *vcpu_thread(void *opaque)
 	return NULL;
 }
 
-static void set_cpuid(struct vcpu *vcpu, const struct vm *vm)
-{
-	struct minivmm_cpuid2 *cpuid = vm_supported_cpuid(vm);
-
-	cpuid_adapt(cpuid, VM_MAX_CPUID_ENTRIES);
-	if (ioctl(vcpu->fd, MINIVMM_SET_CPUID2, cpuid))
-		die(EXIT_DEVICE, "%s: refuses the vCPU's CPUID: %s", vm->path, strerror(errno));
-	free(cpuid);
-}
-
 /**
  * vcpu_create - create the vCPU
  * @vcpu: wiring set by the caller, the rest filled in
  * @vm: the VM it belongs to
+ * @cpuid: what the guest's CPUs claim to be; made to name this one
  */
-void vcpu_create(struct vcpu *vcpu, const struct vm *vm)
+void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *cpuid)
 {
 	int size = ioctl(vm->device_fd, MINIVMM_GET_VCPU_MMAP_SIZE, 0);
 
-	vcpu->fd = ioctl(vm->fd, MINIVMM_CREATE_VCPU, 0);
+	vcpu->fd = ioctl(vm->fd, MINIVMM_CREATE_VCPU, vcpu->id);
 	if (vcpu->fd < 0)
-		die(EXIT_DEVICE, "%s: cannot create a vCPU: %s", vm->path, strerror(errno));
+		die(EXIT_DEVICE, "%s: cannot create vCPU %u: %s", vm->path, vcpu->id,
+		    strerror(errno));
 	if (size < (int)sizeof(*vcpu->run))
 		die(EXIT_DEVICE, "%s: run page of %d bytes", vm->path, size);
 	vcpu->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
@@ -214,7 +217,9 @@ void vcpu_create(struct vcpu *vcpu, const struct vm *vm)
 		die(EXIT_DEVICE, "%s: cannot map the run page: %s", vm->path, strerror(errno));
 	pthread_mutex_init(&vcpu->halt_lock, NULL);
 	pthread_cond_init(&vcpu->halt_wake, NULL);
-	set_cpuid(vcpu, vm);
+	cpuid_set_apic_id(cpuid, vcpu->id);
+	if (ioctl(vcpu->fd, MINIVMM_SET_CPUID2, cpuid))
+		die(EXIT_DEVICE, "%s: refuses the vCPU's CPUID: %s", vm->path, strerror(errno));
 }
 
 /**

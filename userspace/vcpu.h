@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "bus.h"
+#include "irq.h"
 #include "irqchip.h"
 #include "ram.h"
 #include "report.h"
@@ -20,12 +21,15 @@ enum vcpu_place {
 };
 
 struct vcpu {
+	unsigned int id;	/* and its APIC ID */
+	bool apic;		/* it has a local APIC */
 	int fd;
 	struct minivmm_run *run;
 	const struct bus *pio;
 	const struct bus *mmio;
 	const struct ram *ram;
 	struct irqchip *irqchip;
+	struct irq_source *irqs;	/* what we inject, or NULL */
 	pthread_t thread;
 	atomic_int place;
 	atomic_bool stop;
@@ -34,11 +38,11 @@ struct vcpu {
 	/* Why the thread ended, for vcpu_explain(). */
 	const char *failed_call;	/* an ioctl that failed, or NULL */
 	int error;			/* its errno */
-	void (*ended)(void *machine, enum exit_code code);
+	void (*ended)(struct vcpu *vcpu, enum exit_code code);
 	void *machine;
 };
 
-void vcpu_create(struct vcpu *vcpu, const struct vm *vm);
+void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *cpuid);
 void vcpu_start(struct vcpu *vcpu);
 void vcpu_stop(struct vcpu *vcpu);
 void vcpu_kick(struct vcpu *vcpu);

@@ -46,8 +46,9 @@ static void get_sregs(const struct vcpu *vcpu, struct minivmm_sregs *sregs)
 static void set_state(const struct vcpu *vcpu, struct minivmm_sregs *sregs,
 		      const struct minivmm_regs *regs)
 {
-	/* No local APIC: with it enabled in here, CPUID would show one. */
-	sregs->apic_base = 0;
+	/* With it enabled in here, CPUID would show a local APIC. */
+	if (!vcpu->apic)
+		sregs->apic_base = 0;
 	if (ioctl(vcpu->fd, MINIVMM_SET_SREGS, sregs) || ioctl(vcpu->fd, MINIVMM_SET_REGS, regs))
 		die(EXIT_INTERNAL, "cannot set the vCPU's state: %s", strerror(errno));
 }

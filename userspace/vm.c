@@ -33,6 +33,18 @@ static const char *open_hint(int error)
 	}
 }
 
+/**
+ * vm_extension - what the device can do
+ * @vm: after vm_open_device()
+ * @cap: MINIVMM_CAP_...
+ *
+ * Return: 0 if it cannot, else 1 or a number that the capability defines.
+ */
+int vm_extension(const struct vm *vm, int cap)
+{
+	return ioctl(vm->device_fd, MINIVMM_CHECK_EXTENSION, cap);
+}
+
 static void check_extensions(const struct vm *vm)
 {
 	static const struct {
@@ -45,7 +57,7 @@ static void check_extensions(const struct vm *vm)
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(needed); i++)
-		if (ioctl(vm->device_fd, MINIVMM_CHECK_EXTENSION, needed[i].cap) <= 0)
+		if (vm_extension(vm, needed[i].cap) <= 0)
 			die(EXIT_DEVICE, "%s: lacks the capability %s", vm->path, needed[i].name);
 }
 

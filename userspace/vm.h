@@ -17,6 +17,7 @@ struct vm {
 };
 
 void vm_open_device(struct vm *vm, const char *path);
+int vm_extension(const struct vm *vm, int cap);
 void vm_create(struct vm *vm, const struct ram *ram);
 struct minivmm_cpuid2 *vm_supported_cpuid(const struct vm *vm);
 

@@ -16,7 +16,7 @@
 struct vmx_config vmx_config;
 
 #define PIN_REQUIRED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
-			 PIN_BASED_VIRTUAL_NMIS)
+			 PIN_BASED_VIRTUAL_NMIS | PIN_BASED_VMX_PREEMPTION_TIMER)
 #define PRIMARY_REQUIRED (CPU_BASED_HLT_EXITING | CPU_BASED_RDPMC_EXITING | \
 			  CPU_BASED_CR8_LOAD_EXITING |			\
 			  CPU_BASED_CR8_STORE_EXITING |			\
@@ -26,6 +26,7 @@ struct vmx_config vmx_config;
 			  CPU_BASED_MONITOR_EXITING |			\
 			  CPU_BASED_MWAIT_EXITING |			\
 			  CPU_BASED_USE_TSC_OFFSETTING |		\
+			  CPU_BASED_TPR_SHADOW |			\
 			  CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 /* Set when an event waits for the guest to become ready, never at first */
 #define PRIMARY_LATER	(CPU_BASED_INTR_WINDOW_EXITING | \
@@ -39,12 +40,20 @@ struct vmx_config vmx_config;
 			 CPU_BASED_INVLPG_EXITING)
 #define SECONDARY_REQUIRED (SECONDARY_EXEC_ENABLE_EPT | \
 			    SECONDARY_EXEC_UNRESTRICTED_GUEST)
+/* All of them, with posted interrupts, or none */
+#define SECONDARY_APICV	(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | \
+			 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE | \
+			 SECONDARY_EXEC_APIC_REGISTER_VIRT)
 #define SECONDARY_OPTIONAL (SECONDARY_EXEC_ENABLE_VPID | \
 			    SECONDARY_EXEC_ENABLE_RDTSCP | \
 			    SECONDARY_EXEC_ENABLE_INVPCID | \
 			    SECONDARY_EXEC_ENCLS_EXITING | \
-			    SECONDARY_EXEC_WBINVD_EXITING)
+			    SECONDARY_EXEC_WBINVD_EXITING | \
+			    SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
+			    SECONDARY_APICV | \
+			    SECONDARY_EXEC_TSC_SCALING)
 #define EXIT_REQUIRED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | \
+			 VM_EXIT_ACK_INTR_ON_EXIT | \
 			 VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
 #define ENTRY_REQUIRED	(VM_ENTRY_LOAD_DEBUG_CONTROLS | \
 			 VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
@@ -94,7 +103,7 @@ static int negotiate_all(void)
 	const struct vmx_controls controls[] = {
 		{ "pin-based", MSR_IA32_VMX_PINBASED_CTLS,
 		  MSR_IA32_VMX_TRUE_PINBASED_CTLS, PIN_REQUIRED,
-		  vmx_irqoff_watchdog ? PIN_BASED_VMX_PREEMPTION_TIMER : 0, 0,
+		  PIN_BASED_POSTED_INTR, 0,
 		  &vmx_config.pin },
 		{ "primary", MSR_IA32_VMX_PROCBASED_CTLS,
 		  MSR_IA32_VMX_TRUE_PROCBASED_CTLS, PRIMARY_REQUIRED, 0,
@@ -136,6 +145,15 @@ static int check_ept(void)
 	    !(vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT))
 		vmx_config.secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 	return 0;
+}
+
+static void check_apicv(void)
+{
+	if (vmx_use_apicv && VMX_NOTIFICATION_VECTOR && vmx_has_apicv() &&
+	    (vmx_config.secondary & SECONDARY_APICV) == SECONDARY_APICV)
+		return;
+	vmx_config.pin &= ~PIN_BASED_POSTED_INTR;
+	vmx_config.secondary &= ~SECONDARY_APICV;
 }
 
 static int check_cpu(void)
@@ -183,8 +201,14 @@ int vmx_caps_init(struct mv_caps *caps)
 	vmx_config.cr4_fixed0 = hw_rdmsr(MSR_IA32_VMX_CR4_FIXED0);
 	vmx_config.cr4_fixed1 = hw_rdmsr(MSR_IA32_VMX_CR4_FIXED1);
 
+	check_apicv();
+
 	caps->rdtscp = vmx_config.secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = vmx_config.secondary & SECONDARY_EXEC_ENABLE_INVPCID;
 	caps->cr4 = vmx_config.cr4_fixed1 & ~X86_CR4_VMXE;
+	if (vmx_has_tsc_scaling()) {
+		caps->tsc_frac_bits = 48;	/* SDM 25.6.5 */
+		caps->tsc_max_ratio = U64_MAX;
+	}
 	return 0;
 }

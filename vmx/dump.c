@@ -71,6 +71,7 @@ static const struct vmx_field control_fields[] = {
 	{ "interruption error", VM_ENTRY_EXCEPTION_ERROR_CODE },
 	{ "instruction length", VM_ENTRY_INSTRUCTION_LEN },
 	{ "TSC offset", TSC_OFFSET },
+	{ "TSC multiplier", TSC_MULTIPLIER, 0, SECONDARY_EXEC_TSC_SCALING },
 	{ "CR0 mask", CR0_GUEST_HOST_MASK },
 	{ "CR0 read shadow", CR0_READ_SHADOW },
 	{ "CR4 mask", CR4_GUEST_HOST_MASK },

@@ -165,3 +165,24 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	pop %rbp
 	RET
 SYM_FUNC_END(vmx_enter)
+
+/*
+ * void vmx_call_handler(unsigned long handler)
+ *
+ * Makes the frame that the CPU makes for an interrupt (SDM 6.14.2), its return
+ * address being the call's. The handler's IRET takes all of it off the stack.
+ */
+SYM_FUNC_START(vmx_call_handler)
+	push %rbp
+	mov %rsp, %rbp
+	and $-16, %rsp
+	push $__KERNEL_DS
+	push %rbp
+	pushf
+	push $__KERNEL_CS
+	CALL_NOSPEC rdi
+	/* Where RSP is already, but objtool cannot know that. */
+	mov %rbp, %rsp
+	pop %rbp
+	RET
+SYM_FUNC_END(vmx_call_handler)

@@ -112,8 +112,13 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		inject(vcpu, VMX_INJ_NMI, INTR_TYPE_NMI_INTR | X86_TRAP_NMI);
 		return;
 	}
-	if (ev->interrupt.queued && interrupt_allowed(shadow))
-		inject_interrupt(vcpu);
+	if (!ev->interrupt.queued && !vmx_apic_waits(vcpu))
+		return;
+	if (!interrupt_allowed(shadow))
+		return;
+	if (!ev->interrupt.queued)
+		vmx_apic_take(vcpu);
+	inject_interrupt(vcpu);
 }
 
 /**
@@ -131,7 +136,9 @@ void vmx_inject(struct mv_vcpu *vcpu)
 	inject_first(vcpu, shadow);
 	now = to_vmx(vcpu)->injecting;
 	nmi_waits = ev->nmi.pending || (ev->nmi.injected && now != VMX_INJ_NMI);
-	irq_waits = ev->interrupt.queued && now != VMX_INJ_IRQ;
+	irq_waits = (ev->interrupt.queued && now != VMX_INJ_IRQ) ||
+		    vmx_apic_waits(vcpu);
+	vmx_apic_set_threshold(vcpu);
 	/* An STI's shadow does not close the NMI window, but it ends with IF=1. */
 	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING,
 		       nmi_waits && !(shadow & MV_SHADOW_STI));

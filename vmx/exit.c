@@ -14,6 +14,8 @@
 #include <linux/nospec.h>
 #include <linux/printk.h>
 #include <uapi/asm/debugreg.h>
+#include <asm/apicdef.h>
+#include <asm/msr.h>
 #include <asm/trapnr.h>
 #include "hw.h"
 #include "trace.h"
@@ -150,7 +152,7 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR ||
 	    vector == X86_TRAP_MC) {
-		host->event = vector;
+		vcpu->exit.host_event = vector;
 		return leave(vcpu, MV_EXIT_NONE);
 	}
 	reblock_nmi(vcpu, info);
@@ -168,6 +170,14 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 		return true;
 	}
 	return unexpected_exit(vcpu, EXIT_REASON_EXCEPTION_NMI);
+}
+
+/* The exit took it from the host's APIC: the section ends, the host handles it. */
+static bool handle_external_interrupt(struct mv_vcpu *vcpu,
+				      struct vmx_host *host)
+{
+	vcpu->exit.host_event = vmcs_read(VM_EXIT_INTR_INFO);
+	return leave(vcpu, MV_EXIT_NONE);
 }
 
 /* The host takes it when the section is over and interrupts are on. */
@@ -211,10 +221,58 @@ static bool handle_cpuid(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return skip(vcpu);
 }
 
+/* An interrupt that waits already ends it at once. */
 static bool handle_hlt(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	skip(vcpu);
+	if (vcpu->lapic && mv_interrupt_waits(vcpu) &&
+	    (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF))
+		return true;
 	return leave(vcpu, MV_EXIT_HLT);
+}
+
+/* Only loops exit (SDM 26.1.3). */
+static bool handle_pause(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	skip(vcpu);
+	return leave(vcpu, MV_EXIT_PAUSE);
+}
+
+/* The next entry has the timer fire, unless this is but the watchdog. */
+static bool handle_preemption_timer(struct mv_vcpu *vcpu,
+				    struct vmx_host *host)
+{
+	if (vcpu->lapic && rdtsc() >= vcpu->lapic->deadline)
+		return true;
+	return leave(vcpu, MV_EXIT_NONE);
+}
+
+/* An interrupt that the task priority held back may go in now. */
+static bool handle_tpr_below_threshold(struct mv_vcpu *vcpu,
+				       struct vmx_host *host)
+{
+	vcpu->check_events = true;
+	return true;
+}
+
+/* The CPU has done the EOI; the I/O APIC is to be told (SDM 30.1.4). */
+static bool handle_eoi(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	mv_apic_eoi_done(vcpu, vmcs_read(EXIT_QUALIFICATION));
+	return true;
+}
+
+/*
+ * The CPU has written the register and gone on, but leaves the rest to us: a
+ * SELF_IPI with a vector that does not exist (SDM 30.4.3.3).
+ */
+static bool handle_apic_write(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u32 offset = vmcs_read(EXIT_QUALIFICATION) & 0xff0;
+
+	mv_write_msr(vcpu, APIC_BASE_MSR + (offset >> 4),
+		     *(u32 *)(vcpu->lapic->regs + offset));
+	return true;
 }
 
 /*
@@ -295,16 +353,17 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u32 index = vcpu->regs[MV_RCX];
 	u64 data = (u32)vcpu->regs[MV_RAX] | vcpu->regs[MV_RDX] << 32;
-	int fault;
+	int ret;
 
 	/* EFER is loaded together with the control registers. */
 	if (index == MSR_EFER)
 		vmx_save_lazy(vcpu, MV_STATE_CRS);
-	fault = mv_write_msr(vcpu, index, data);
-	trace_minivmm_msr(true, index, data, fault);
-	if (fault)
+	ret = mv_write_msr(vcpu, index, data);
+	trace_minivmm_msr(true, index, data, ret < 0);
+	if (ret < 0)
 		return inject_gp(vcpu, host);
-	return skip(vcpu);
+	skip(vcpu);
+	return ret ? leave(vcpu, MV_EXIT_NONE) : true;
 }
 
 /* The IDT, or the stack of a handler, lies where there is no memory. */
@@ -362,7 +421,7 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_EXCEPTION_NMI] = { "exception or NMI",
 		handle_exception_nmi, .vectoring = true },
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = { "external interrupt",
-		handle_host_work, .vectoring = true },
+		handle_external_interrupt, .vectoring = true },
 	[EXIT_REASON_TRIPLE_FAULT] = { "triple fault", handle_triple_fault },
 	/* One CPU tells another to stop, which hosts do when they go down. */
 	[EXIT_REASON_INIT_SIGNAL] = { "INIT signal", handle_host_work },
@@ -407,16 +466,14 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_MONITOR_TRAP_FLAG] = { "monitor trap flag",
 		.why = "the monitor trap flag is off" },
 	[EXIT_REASON_MONITOR_INSTRUCTION] = { "MONITOR", do_nothing },
-	[EXIT_REASON_PAUSE_INSTRUCTION] = { "PAUSE",
-		.why = "PAUSE exiting is off" },
+	[EXIT_REASON_PAUSE_INSTRUCTION] = { "PAUSE", handle_pause },
 	[EXIT_REASON_MCE_DURING_VMENTRY] = { "entry failure: machine check",
 		.why = "comes with bit 31 set, as a failed entry" },
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = { "TPR below threshold",
-		.why = "the TPR shadow is off" },
+		handle_tpr_below_threshold },
 	[EXIT_REASON_APIC_ACCESS] = { "APIC access",
-		.why = "APIC virtualization is off" },
-	[EXIT_REASON_EOI_INDUCED] = { "virtualized EOI",
-		.why = "virtual-interrupt delivery is off" },
+		.why = "xAPICs are not virtualized by the CPU" },
+	[EXIT_REASON_EOI_INDUCED] = { "virtualized EOI", handle_eoi },
 	[EXIT_REASON_GDTR_IDTR] = { "access to GDTR or IDTR",
 		.why = "descriptor-table exiting is off" },
 	[EXIT_REASON_LDTR_TR] = { "access to LDTR or TR",
@@ -428,12 +485,11 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_INVEPT] = { "INVEPT", inject_ud },
 	[EXIT_REASON_RDTSCP] = { "RDTSCP", .why = "RDTSC exiting is off" },
 	[EXIT_REASON_PREEMPTION_TIMER] = { "VMX-preemption timer",
-		handle_host_work },
+		handle_preemption_timer },
 	[EXIT_REASON_INVVPID] = { "INVVPID", inject_ud },
 	[EXIT_REASON_WBINVD] = { "WBINVD or WBNOINVD", do_nothing },
 	[EXIT_REASON_XSETBV] = { "XSETBV", handle_xsetbv },
-	[EXIT_REASON_APIC_WRITE] = { "APIC write",
-		.why = "APIC virtualization is off" },
+	[EXIT_REASON_APIC_WRITE] = { "APIC write", handle_apic_write },
 	[EXIT_REASON_RDRAND] = { "RDRAND", .why = "RDRAND exiting is off" },
 	[EXIT_REASON_INVPCID] = { "INVPCID", .why = "INVLPG exiting is off" },
 	[EXIT_REASON_VMFUNC] = { "VMFUNC", .why = "VM functions are off: #UD" },

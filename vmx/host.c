@@ -273,7 +273,6 @@ void vmx_host_save(struct mv_vcpu *vcpu, struct vmx_host *host)
 	host->debugctl = hw_rdmsr(MSR_IA32_DEBUGCTLMSR);
 	set_aside_msrs(host);
 	host->spec_ctrl = host_spec_ctrl();
-	host->event = 0;
 	host->syscall_msrs = false;
 	host->tsc_aux_loaded = false;
 

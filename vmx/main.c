@@ -14,6 +14,11 @@ module_param_named(irqoff_watchdog, vmx_irqoff_watchdog, bool, 0444);
 MODULE_PARM_DESC(irqoff_watchdog,
 		 "leave the guest every 10 ms, for CPUs (Bochs) that lose interrupt exits while the guest has interrupts off");
 
+bool vmx_use_apicv = true;
+module_param_named(apicv, vmx_use_apicv, bool, 0444);
+MODULE_PARM_DESC(apicv,
+		 "let the CPU deliver interrupts to guests, if it can (default Y)");
+
 DEFINE_PER_CPU(struct vmx_counts, vmx_counts);
 /* The vCPU whose VMCS is current here, inside the run section */
 DEFINE_PER_CPU(struct mv_vcpu *, vmx_current);
@@ -107,6 +112,7 @@ static struct mv_ops vmx_ops = {
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.run = vmx_run,
 	.fetch = vmx_fetch,
+	.host_event = vmx_host_event,
 	.map = vmx_ept_map,
 	.zap = vmx_ept_zap,
 };
@@ -117,6 +123,8 @@ static int __init vmx_init(void)
 
 	if (ret)
 		return ret;
+	if (vmx_has_apicv())
+		vmx_ops.notify = vmx_notify;
 	ret = vmx_host_init();
 	if (ret)
 		return ret;

@@ -43,9 +43,14 @@ static void entry_failed(struct mv_vcpu *vcpu, u64 hw_reason)
 	vcpu->check_events = true;
 }
 
-/* Everything the core, or the last exit, changed goes into the VMCS. */
+/*
+ * Everything the core, or the last exit, changed goes into the VMCS. First the
+ * local APIC: it may have news for the others.
+ */
 static void prepare_entry(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	if (vcpu->lapic)
+		vmx_apic_enter(vcpu);
 	if (vcpu->dirty) {
 		if (vcpu->dirty & MV_STATE_SYSCALL)
 			vmx_load_guest_msrs(vcpu, host);
@@ -66,6 +71,8 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 reason;
 
+	if (unlikely(READ_ONCE(vcpu->requests)))
+		return false;
 	prepare_entry(vcpu, host);
 	vcpu->valid = 0;
 	if (unlikely(vmx_enter(vcpu->regs, vmx, vmx->launched,
@@ -78,7 +85,7 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		/* The CPU does not deliver this one itself (SDM 27.9). */
 		if ((u16)reason == EXIT_REASON_MCE_DURING_VMENTRY)
-			host->event = X86_TRAP_MC;
+			vcpu->exit.host_event = X86_TRAP_MC;
 		entry_failed(vcpu, reason);
 		return false;
 	}
@@ -88,16 +95,27 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return vmx_handle_exit(vcpu, host, reason);
 }
 
-/*
- * An NMI or machine check that ended the guest's run is the host's to handle.
- * The exit left NMIs blocked; the handler's IRET unblocks them (SDM 28.3).
+/**
+ * vmx_host_event() - what ended the guest's run is the host's to handle
+ * @vector: NMI, machine check, or an interrupt that the exit acknowledged
+ *
+ * The exit of an NMI left NMIs blocked; the handler's IRET unblocks them (SDM
+ * 28.3).
+ *
+ * Context: interrupts off, outside VMX operation.
  */
-static void deliver_host_event(u8 vector)
+void vmx_host_event(u8 vector)
 {
-	if (vector == X86_TRAP_NMI)
+	struct desc_ptr idt;
+
+	if (vector == X86_TRAP_NMI) {
 		asm volatile("int $2");
-	else if (vector == X86_TRAP_MC)
+	} else if (vector == X86_TRAP_MC) {
 		asm volatile("int $18");
+	} else {
+		store_idt(&idt);
+		vmx_call_handler(gate_offset((gate_desc *)idt.address + vector));
+	}
 }
 
 /**
@@ -126,8 +144,6 @@ void vmx_run(struct mv_vcpu *vcpu)
 	vmx_save_hot(vcpu);
 	vmx_host_restore(vcpu, &host);
 	vmx_end(vcpu, &host);
-	if (unlikely(host.event))
-		deliver_host_event(host.event);
 }
 
 /**

@@ -25,14 +25,23 @@
 
 static DEFINE_IDA(vpids);
 static unsigned long *msr_bitmap;
+/* The same, for vCPUs whose x2APIC the CPU virtualizes */
+static unsigned long *x2apic_bitmap;
 
-/* Lets the guest access @msr itself (SDM 25.6.9; index bits 12:0 count). */
-static void pass_msr(u32 msr, bool write)
+/**
+ * vmx_pass_msr() - let the guest access an MSR itself (SDM 25.6.9)
+ * @bitmap: MSR bitmap
+ * @msr: bits 12:0 of its number count, and bit 31
+ * @read: it may read it
+ * @write: it may write it
+ */
+void vmx_pass_msr(unsigned long *bitmap, u32 msr, bool read, bool write)
 {
 	/* bytes: low reads, high reads (C000_xxxx), low writes, high writes */
-	void *reads = (void *)msr_bitmap + (msr >= 0xc0000000 ? 1024 : 0);
+	void *reads = (void *)bitmap + (msr >= 0xc0000000 ? 1024 : 0);
 
-	clear_bit(msr & 0x1fff, reads);
+	if (read)
+		clear_bit(msr & 0x1fff, reads);
 	if (write)
 		clear_bit(msr & 0x1fff, reads + 2048);
 }
@@ -45,19 +54,25 @@ static void pass_msr(u32 msr, bool write)
 int vmx_vmcs_init(void)
 {
 	msr_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
-	if (!msr_bitmap)
+	x2apic_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
+	if (!msr_bitmap || !x2apic_bitmap) {
+		vmx_vmcs_exit();
 		return -ENOMEM;
+	}
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	pass_msr(MSR_FS_BASE, true);
-	pass_msr(MSR_GS_BASE, true);
-	pass_msr(MSR_KERNEL_GS_BASE, true);
-	pass_msr(MSR_IA32_TSC, false);
+	vmx_pass_msr(msr_bitmap, MSR_FS_BASE, true, true);
+	vmx_pass_msr(msr_bitmap, MSR_GS_BASE, true, true);
+	vmx_pass_msr(msr_bitmap, MSR_KERNEL_GS_BASE, true, true);
+	vmx_pass_msr(msr_bitmap, MSR_IA32_TSC, true, false);
+	memcpy(x2apic_bitmap, msr_bitmap, PAGE_SIZE);
+	vmx_apic_msr_bitmap(x2apic_bitmap);
 	return 0;
 }
 
 void vmx_vmcs_exit(void)
 {
 	free_page((unsigned long)msr_bitmap);
+	free_page((unsigned long)x2apic_bitmap);
 	ida_destroy(&vpids);
 }
 
@@ -107,18 +122,13 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
 	kfree(vmx);
 }
 
-/* The VMX-preemption timer counts TSC ticks shifted right (SDM A.6). */
-static u64 watchdog_ticks(void)
-{
-	u64 tsc_ticks = 10ULL * tsc_khz;
-
-	return tsc_ticks >> (vmx_config.misc & 31);
-}
-
-/* Instructions that the guest's CPUID does not have raise #UD there. */
+/*
+ * Instructions that the guest's CPUID does not have raise #UD there. The local
+ * APIC is virtualized as its mode wants it.
+ */
 static void load_features(struct mv_vcpu *vcpu)
 {
-	u32 secondary = vmx_config.secondary;
+	u32 secondary = vmx_apic_secondary(vcpu, vmx_config.secondary);
 
 	if (!to_vmx(vcpu)->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
@@ -127,6 +137,8 @@ static void load_features(struct mv_vcpu *vcpu)
 	if (!vcpu->cpuid.invpcid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+	vmcs_write(MSR_BITMAP, __pa(vmx_x2apic_virtualized(vcpu) ?
+				    x2apic_bitmap : msr_bitmap));
 }
 
 static void setup_controls(struct mv_vcpu *vcpu)
@@ -139,12 +151,13 @@ static void setup_controls(struct mv_vcpu *vcpu)
 	if (vmx_config.secondary & SECONDARY_EXEC_ENCLS_EXITING)
 		vmcs_write(ENCLS_EXITING_BITMAP, ~0ULL);
 
-	vmx->primary = vmx_config.primary;
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_config.pin);
+	/* CR8 is in our APIC, which the CPU keeps up to date, or the client's. */
+	vmx->primary = vmx_config.primary &
+		~(vcpu->lapic ? CPU_BASED_CR8_LOAD_EXITING |
+				CPU_BASED_CR8_STORE_EXITING :
+				CPU_BASED_TPR_SHADOW);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_config.exit);
-	if (vmx_config.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
-		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, watchdog_ticks());
 
 	/*
 	 * #DB: the core keeps the guest's DR6 and DR7. #AC: a guest could make
@@ -156,7 +169,6 @@ static void setup_controls(struct mv_vcpu *vcpu)
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write(CR3_TARGET_COUNT, 0);
-	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
 	vmcs_write(EPT_POINTER, to_vmx_vm(vcpu->vm)->eptp);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~CR4_GUEST_OWNED);
@@ -175,6 +187,7 @@ static void setup_controls(struct mv_vcpu *vcpu)
 void vmx_vmcs_setup(struct mv_vcpu *vcpu)
 {
 	setup_controls(vcpu);
+	vmx_apic_setup(vcpu);
 	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
@@ -298,6 +311,8 @@ static void load_msrs(struct mv_vcpu *vcpu)
 	vmcs_write(GUEST_SYSENTER_ESP, vcpu->sysenter_esp);
 	vmcs_write(GUEST_SYSENTER_EIP, vcpu->sysenter_eip);
 	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
+	if (vmx_has_tsc_scaling())
+		vmcs_write(TSC_MULTIPLIER, vcpu->tsc_ratio);
 }
 
 /**
@@ -327,7 +342,7 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 		load_msrs(vcpu);
 	if (dirty & MV_STATE_DR7)
 		vmcs_write(GUEST_DR7, vcpu->dr7);
-	if (dirty & MV_STATE_CPUID)
+	if (dirty & (MV_STATE_CPUID | MV_STATE_APIC))
 		load_features(vcpu);
 	/* An untagged vCPU is flushed by every entry (SDM 29.4.3.1). */
 	if ((dirty & MV_STATE_TLB) && to_vmx(vcpu)->vpid)

@@ -8,8 +8,20 @@
 #define MINIVMM_VMX_H
 
 #include <asm/desc.h>
+#include <asm/irq_vectors.h>
+#include <asm/msr-index.h>
 #include <asm/vmx.h>
 #include "backend.h"
+
+/*
+ * The vector that tells a CPU of posted interrupts. The kernel has it for KVM,
+ * with a handler that does nothing, which is all that is needed.
+ */
+#ifdef POSTED_INTR_VECTOR
+#define VMX_NOTIFICATION_VECTOR	POSTED_INTR_VECTOR
+#else
+#define VMX_NOTIFICATION_VECTOR	0
+#endif
 
 /**
  * struct vmx_config - the controls every VMCS gets, and what the CPU offers
@@ -42,6 +54,9 @@ enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ }
  * @primary: the primary controls as they stand in the VMCS
  * @host_cr3, @host_cr4, @host_fs_base: as they stand in the host-state area
  * @host_rsp: likewise; kept by the entry stub
+ * @timer: the VMX-preemption timer's value as it stands in the VMCS
+ * @threshold: likewise the TPR threshold
+ * @eoi_loaded: the EOI-exit bitmaps have been written
  */
 struct vmx_vcpu {
 	void *vmcs;
@@ -54,6 +69,9 @@ struct vmx_vcpu {
 	u64 tlb_gen;
 	u64 host_cr3, host_cr4, host_fs_base;
 	unsigned long host_rsp;
+	u32 timer;
+	u32 threshold;
+	bool eoi_loaded;
 };
 
 /* The four-level EPT of one VM */
@@ -67,7 +85,6 @@ struct vmx_vm {
  * @syscall_msrs: STAR, LSTAR and SFMASK hold the guest's values
  * @tsc_aux_loaded: so does TSC_AUX
  * @drs_loaded: so do DR0 to DR3
- * @event: a host NMI or machine check ended the guest's run: its vector
  */
 struct vmx_host {
 	u64 cr4;
@@ -79,12 +96,12 @@ struct vmx_host {
 	u64 spec_ctrl;
 	unsigned long dr[4], dr7;
 	bool syscall_msrs, tsc_aux_loaded, drs_loaded;
-	u8 event;
 };
 
 /* ---- main.c --------------------------------------------------------------- */
 
 extern bool vmx_irqoff_watchdog;
+extern bool vmx_use_apicv;
 
 /* ---- caps.c: what this CPU can do, and which of it we use ------------------ */
 
@@ -97,6 +114,23 @@ static inline bool vmx_has_vpid(void)
 	return vmx_config.secondary & SECONDARY_EXEC_ENABLE_VPID;
 }
 
+static inline bool vmx_has_tsc_scaling(void)
+{
+	return vmx_config.secondary & SECONDARY_EXEC_TSC_SCALING;
+}
+
+/* Virtual-interrupt delivery and all that comes with it */
+static inline bool vmx_has_apicv(void)
+{
+	return vmx_config.pin & PIN_BASED_POSTED_INTR;
+}
+
+static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
+{
+	return vcpu->lapic && vmx_has_apicv() &&
+	       (vcpu->apic_base & X2APIC_ENABLE);
+}
+
 /* ---- vmcs.c: the VMCS's life, and moving state through it ------------------ */
 
 int vmx_vcpu_create(struct mv_vcpu *vcpu);
@@ -104,6 +138,7 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu);
 int vmx_vmcs_init(void);
 void vmx_vmcs_exit(void);
 void vmx_vmcs_setup(struct mv_vcpu *vcpu);
+void vmx_pass_msr(unsigned long *bitmap, u32 msr, bool read, bool write);
 void vmx_set_pending_step(bool on);
 void vmx_load_dirty(struct mv_vcpu *vcpu);
 void vmx_save_hot(struct mv_vcpu *vcpu);
@@ -123,6 +158,7 @@ void vmx_load_guest_msrs(struct mv_vcpu *vcpu, struct vmx_host *host);
 
 void vmx_run(struct mv_vcpu *vcpu);
 void vmx_fetch(struct mv_vcpu *vcpu, u32 groups);
+void vmx_host_event(u8 vector);
 
 /* ---- enter.S ---------------------------------------------------------------- */
 
@@ -132,6 +168,8 @@ void vmx_fetch(struct mv_vcpu *vcpu, u32 groups);
  */
 int vmx_enter(u64 *regs, struct vmx_vcpu *vmx, bool launched, u32 spec_ctrl);
 void vmx_exit_point(void);
+/* Calls a handler of the host's IDT as an interrupt would. */
+void vmx_call_handler(unsigned long handler);
 
 /* ---- event.c: event injection ------------------------------------------------ */
 
@@ -139,6 +177,17 @@ void vmx_inject(struct mv_vcpu *vcpu);
 void vmx_injected(struct mv_vcpu *vcpu);
 void vmx_requeue(struct mv_vcpu *vcpu);
 void vmx_set_window(struct mv_vcpu *vcpu, u32 control, bool on);
+
+/* ---- apic.c: the local APIC with the CPU's help --------------------------------- */
+
+void vmx_apic_msr_bitmap(unsigned long *bitmap);
+u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary);
+void vmx_apic_setup(struct mv_vcpu *vcpu);
+void vmx_apic_enter(struct mv_vcpu *vcpu);
+bool vmx_apic_waits(struct mv_vcpu *vcpu);
+void vmx_apic_take(struct mv_vcpu *vcpu);
+void vmx_apic_set_threshold(struct mv_vcpu *vcpu);
+void vmx_notify(int cpu);
 
 /* ---- exit.c: one handler per exit reason -------------------------------------- */
 

@@ -164,6 +164,32 @@ int mv_emulation_failure(struct mv_vcpu *v, const u8 *insn, unsigned int len)
 	return 0;
 }
 
+/* No device is in the kernel. */
+
+bool mv_lapic_mmio_read(struct mv_vcpu *v, u64 gpa, void *data,
+			unsigned int len)
+{
+	return false;
+}
+
+bool mv_lapic_mmio_write(struct mv_vcpu *v, u64 gpa, const void *data,
+			 unsigned int len)
+{
+	return false;
+}
+
+bool mv_iobus_read(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+		   unsigned int len, void *data)
+{
+	return false;
+}
+
+bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+		    unsigned int len, const void *data)
+{
+	return false;
+}
+
 /* Native execution */
 
 static u8 *emit(u8 *p, const char *bytes, size_t len)

@@ -311,6 +311,10 @@ struct minivmm_pit_channel_state {
 	__s64 count_load_time;	/* ns, CLOCK_MONOTONIC */
 };
 
+/* minivmm_pit_state2.flags */
+#define MINIVMM_PIT_FLAGS_HPET_LEGACY		0x00000001	/* no interrupts */
+#define MINIVMM_PIT_FLAGS_SPEAKER_DATA_ON	0x00000002
+
 struct minivmm_pit_state2 {
 	struct minivmm_pit_channel_state channels[3];
 	__u32 flags;

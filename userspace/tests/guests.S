@@ -58,6 +58,17 @@ guest_\name\()_end:
 	outb	%al, $0x40
 	.endm
 
+	/* The end that works whoever has the interrupt chips: ACPI's. */
+	.macro power_off
+	movw	$0x604, %dx
+	movw	$0x3400, %ax
+	outw	%ax, %dx
+	/* Not reached; if it is, not as a halt. */
+	movb	$0xfe, %al
+	outb	%al, $0x64
+1:	jmp	1b
+	.endm
+
 	.code16
 guest hello
 	putc	'H'
@@ -86,13 +97,7 @@ guest acpi_reset
 end acpi_reset
 
 guest acpi_off
-	movw	$0x604, %dx
-	movw	$0x3400, %ax
-	outw	%ax, %dx
-	/* Not reached; if it is, not as a halt. */
-	movb	$0xfe, %al
-	outb	%al, $0x64
-1:	jmp	1b
+	power_off
 end acpi_off
 
 	/* Ten interrupts of the timer, each of them ends a HLT. */
@@ -107,7 +112,7 @@ guest timer_halted
 	cmpw	$10, %cx
 	jb	1b
 	putc	'T'
-	hlt
+	power_off
 2:	incw	%cx
 	eoi
 	iret
@@ -124,7 +129,7 @@ guest timer_running
 	jb	1b
 	cli
 	putc	'T'
-	hlt
+	power_off
 2:	incw	%cx
 	eoi
 	iret
@@ -155,12 +160,12 @@ guest timer_window
 	jb	1b
 	cli
 	putc	'T'
-	hlt
+	power_off
 3:	incw	%cx
 	eoi
 	iret
 4:	putc	'!'
-	hlt
+	power_off
 end timer_window
 
 	/* Echoes what comes, by receive interrupts, until 'q'. */
@@ -193,7 +198,7 @@ guest echo
 3:	eoi
 	iret
 4:	cli
-	hlt
+	power_off
 end echo
 
 	/* 200000 bytes in string writes of 1000, ignoring whether there is room. */
@@ -280,6 +285,140 @@ guest flat
 	putc	'3'
 1:	hlt
 end flat
+
+	/* What follows drives APICs, so 32 bits, where their addresses are in reach. */
+#define APIC		0xfee00000
+#define APIC_EOI	(APIC + 0x0b0)
+#define APIC_SVR	(APIC + 0x0f0)
+#define APIC_ICR	(APIC + 0x300)
+#define APIC_ICR_HIGH	(APIC + 0x310)
+#define IOAPIC		0xfec00000
+#define IOAPIC_WINDOW	(IOAPIC + 0x10)
+#define ENTRY_LEVEL	0x8000
+#define VECTOR		0x31
+#define AP_CODE		0x8000
+#define AP_FLAG		0x9000
+#define IDT		0xa000
+
+	.macro write_ioapic reg, value
+	movl	$\reg, IOAPIC
+	movl	$\value, IOAPIC_WINDOW
+	.endm
+
+	/*
+	 * Pin @pin sends VECTOR to the first CPU, and all pins of the 8259s are
+	 * off; the vector goes to @handler of guest @name.
+	 */
+	.macro init_apics name, handler, pin, flags
+	movb	$0xff, %al
+	outb	%al, $0x21
+	outb	%al, $0xa1
+	movl	$(0x100000 + \handler - guest_\name), %eax
+	movw	%ax, IDT + 8 * VECTOR
+	movw	$0x10, IDT + 8 * VECTOR + 2
+	movw	$0x8e00, IDT + 8 * VECTOR + 4
+	shrl	$16, %eax
+	movw	%ax, IDT + 8 * VECTOR + 6
+	lidt	0x100000 + 9f - guest_\name
+	movl	$0x1ff, APIC_SVR
+	write_ioapic (0x11+2*\pin), 0
+	write_ioapic (0x10+2*\pin), (VECTOR|\flags)
+	jmp	8f
+9:	.word	8 * 256 - 1
+	.long	IDT
+8:
+	.endm
+
+	/* INIT, then the start-up message: the second CPU runs what is at @from. */
+	.macro start_second_cpu name, from, to
+	movl	$(0x100000 + \from - guest_\name), %esi
+	movl	$(\to - \from), %ecx
+	movl	$AP_CODE, %edi
+	rep movsb
+	movl	$0x1ff, APIC_SVR
+	movl	$0x01000000, APIC_ICR_HIGH
+	movl	$0x4500, APIC_ICR
+	movl	$0x01000000, APIC_ICR_HIGH
+	movl	$(0x4600 | AP_CODE >> 12), APIC_ICR
+	.endm
+
+	/* The second CPU says so, then the first ends the machine. */
+guest two_cpus
+	start_second_cpu two_cpus, 2f, 3f
+1:	inb	$0x80, %al
+	cmpb	$0, AP_FLAG
+	je	1b
+	putc	'1'
+	power_off
+	.code16
+2:	putc	'2'
+	movb	$1, AP_FLAG
+	cli
+4:	inb	$0x80, %al
+	jmp	4b
+	.code32
+3:
+end two_cpus
+
+	/* The second CPU triple faults while the first goes on. */
+guest second_faults
+	start_second_cpu second_faults, 2f, 3f
+1:	inb	$0x80, %al
+	jmp	1b
+	.code16
+2:	lidt	%cs:4f - 2b
+	int3
+4:	.word	0
+	.long	0
+	.code32
+3:
+end second_faults
+
+	/* Ten interrupts of the timer by the I/O APIC, at pin 2. */
+guest timer_ioapic
+	init_apics timer_ioapic, 2f, 2, 0
+	start_timer
+	xorl	%ecx, %ecx
+1:	sti
+	hlt
+	cli
+	cmpl	$10, %ecx
+	jb	1b
+	putc	'T'
+	power_off
+2:	incl	%ecx
+	movl	$0, APIC_EOI
+	iret
+end timer_ioapic
+
+	/*
+	 * Echo, with the serial port as a level: one byte for each interrupt, so that
+	 * it takes every EOI to get the next one.
+	 */
+guest echo_level
+	init_apics echo_level, 2f, 4, ENTRY_LEVEL
+	movw	$COM1 + 2, %dx	/* FCR: FIFOs on, trigger level 1 */
+	movb	$0x01, %al
+	outb	%al, %dx
+	movw	$COM1 + 4, %dx	/* MCR: OUT2 */
+	movb	$0x08, %al
+	outb	%al, %dx
+	movw	$COM1 + 1, %dx	/* IER: received data */
+	movb	$0x01, %al
+	outb	%al, %dx
+	putc	'>'
+3:	sti
+	hlt
+	jmp	3b
+2:	movw	$COM1, %dx
+	inb	%dx, %al
+	cmpb	$'q', %al
+	je	4f
+	outb	%al, %dx
+	movl	$0, APIC_EOI
+	iret
+4:	power_off
+end echo_level
 
 	.code64
 	/* 64 bits: ports and addresses that nobody claims read as ones. */

@@ -159,6 +159,13 @@ static void test_run_options(void)
 	check_run("-m", "4099K", "-m 4099K: not a multiple of 4K", "half a page");
 	check_run("-m", "23M", "kernel: needs at least -m 24M, not 23M",
 		  "too little for the kernel");
+	check_run("-c", "0", "-c 0: out of range, 1 to 4096", "no CPU");
+	check_run("-c", "4097", "-c 4097: out of range", "too many CPUs");
+	check_run("-c", "99999999999999999999", "out of range", "far too many CPUs");
+	check_run("-c", "-1", "-c -1: not a number of CPUs", "negative CPUs");
+	check_run("-c", "2x", "-c 2x: not a number of CPUs", "something after the number");
+	check_run("-c", "", "-c : not a number of CPUs", "an empty number");
+	check_run("--irqchip", "pic", "--irqchip pic: kernel, split and user", "unknown chips");
 	check_run("-p", cmdline, "-p: the command line has", "a command line that is too long");
 	check_run("-i", path("nothing"), "nothing: cannot open the initrd", "a missing initrd");
 

@@ -5,7 +5,9 @@
  * /dev/minivmm, or on the device named by the first argument.
  */
 #include <fcntl.h>
+#include <linux/minivmm.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "base.h"
@@ -35,8 +37,14 @@ GUEST(halt);
 GUEST(flat);
 GUEST(unclaimed);
 GUEST(nowhere);
+GUEST(two_cpus);
+GUEST(second_faults);
+GUEST(timer_ioapic);
+GUEST(echo_level);
 
 static const char *device = VM_DEFAULT_DEVICE;
+static const char *irqchip = "user";
+static const char *cpus = "1";
 static char file[32];
 
 /* Writes the guest to a file and starts it. */
@@ -50,7 +58,7 @@ static void start(struct spawn *s, bool input, const u8 *guest, const u8 *guest_
 		exit(99);
 	close(fd);
 	spawn_start(s, input, command_raw, file, "--mode", mode, "-m", "4M", "--dev", device,
-		    NULL);
+		    "-c", cpus, "--irqchip", irqchip, NULL);
 }
 
 #define START(s, input, name, mode) \
@@ -100,7 +108,8 @@ static void test_timer(void)
 }
 
 /* @n bytes through the guest and back, in one go. */
-static void test_echo(unsigned int n, const char *what)
+static void test_echo(const u8 *guest, const u8 *guest_end, const char *mode, unsigned int n,
+		      const char *what)
 {
 	unsigned int failures = tap_failures;
 	char *bytes = malloc(n + 2);
@@ -109,7 +118,7 @@ static void test_echo(unsigned int n, const char *what)
 	for (unsigned int i = 0; i < n; i++)
 		bytes[i] = 'A' + i * 7 % 26;
 	strcpy(bytes + n, "q");
-	START(&s, true, echo, "16");
+	start(&s, true, guest, guest_end, mode);
 	CHECK(spawn_read(&s, ">"), "the guest is up");
 	if (write(s.in, bytes, n + 1) != n + 1)
 		exit(99);
@@ -118,6 +127,9 @@ static void test_echo(unsigned int n, const char *what)
 	spawn_free(&s, failures);
 	free(bytes);
 }
+
+#define ECHOES(name, mode, n, what) \
+	test_echo(guest_##name, guest_##name##_end, mode, n, what)
 
 static void test_flood(void)
 {
@@ -151,6 +163,48 @@ static void test_signal(const u8 *guest, const u8 *guest_end, int signo, const c
 	spawn_free(&s, failures);
 }
 
+/* What a PC with 8259s does, whoever has them. */
+static void test_pic(void)
+{
+	test_timer();
+	ECHOES(echo, "16", 5, "a few bytes through the guest");
+	ECHOES(echo, "16", 5000, "many bytes through the guest");
+}
+
+/* And what takes APICs. */
+static void test_apics(void)
+{
+	cpus = "2";
+	ENDS(timer_ioapic, "32", EXIT_POWERED_OFF, "T", "the timer by the I/O APIC");
+	ECHOES(echo_level, "32", 100, "a level, again after each EOI");
+	ENDS(two_cpus, "32", EXIT_POWERED_OFF, "21", "the second CPU starts");
+	ENDS(second_faults, "32", EXIT_TRIPLE_FAULT, "CPU 1\n", "and its end is reported");
+	test_signal(guest_halt, guest_halt_end, SIGTERM, "SIGTERM, one CPU never started");
+	cpus = "1";
+}
+
+static bool has(int cap)
+{
+	int fd = open(device, O_RDWR);
+	int value = ioctl(fd, MINIVMM_CHECK_EXTENSION, cap);
+
+	close(fd);
+	return value > 0;
+}
+
+static void test_irqchip(const char *mode, int cap)
+{
+	if (!has(cap)) {
+		printf("# %s has no %s interrupt chips\n", device, mode);
+		return;
+	}
+	printf("# --irqchip %s\n", mode);
+	irqchip = mode;
+	test_pic();
+	test_apics();
+	irqchip = "user";
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -162,13 +216,13 @@ int main(int argc, char **argv)
 	strcpy(file, "/tmp/minivmm-guest-XXXXXX");
 	close(mkstemp(file));
 	test_ends();
-	test_timer();
-	test_echo(5, "a few bytes through the guest");
-	test_echo(5000, "many bytes through the guest");
+	test_pic();
 	test_flood();
 	test_signal(guest_spin, guest_spin_end, SIGTERM, "SIGTERM, running guest");
 	test_signal(guest_halt, guest_halt_end, SIGINT, "SIGINT, halted guest");
 	test_signal(guest_halt, guest_halt_end, SIGHUP, "SIGHUP, halted guest");
+	test_irqchip("split", MINIVMM_CAP_SPLIT_IRQCHIP);
+	test_irqchip("kernel", MINIVMM_CAP_IRQCHIP);
 	unlink(file);
 	return tap_end();
 }

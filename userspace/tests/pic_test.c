@@ -89,12 +89,18 @@ static void test_mask_and_level(void)
 	pic_write(&pic, 0x21, 0);
 	CHECK(pic_intr(&pic), "until unmasked");
 	pic_set_irq(&pic, 4, false);
-	CHECK(!pic_intr(&pic), "a request withdrawn in time is forgotten");
+	CHECK(pic_intr(&pic), "an edge that was seen stays");
+	pic_acknowledge(&pic);
+	pic_write(&pic, 0x20, EOI);
+	CHECK(!pic_intr(&pic), "and comes once");
 
 	pic_write(&pic, 0x4d0, 0xff);
 	pic_write(&pic, 0x4d1, 0xff);
 	EQUAL(pic_read(&pic, 0x4d0), 0xf8, "timer, keyboard and cascade stay edge triggered");
 	EQUAL(pic_read(&pic, 0x4d1), 0xde, "clock and coprocessor too");
+	pic_set_irq(&pic, 9, true);
+	pic_set_irq(&pic, 9, false);
+	CHECK(!pic_intr(&pic), "a level that is withdrawn in time is forgotten");
 	pic_set_irq(&pic, 9, true);
 	EQUAL(pic_acknowledge(&pic), SLAVE_VECTOR + 1, "a level interrupt comes");
 	pic_write(&pic, 0xa0, EOI);
@@ -234,6 +240,55 @@ static void test_init_sequence(void)
 	EQUAL(pic_acknowledge(&pic), 0x41, "ICW2's low bits are ignored");
 }
 
+static void test_status(void)
+{
+	struct pic pic;
+
+	init(&pic, 0x01);
+	EQUAL(pic_set_irq(&pic, 3, true), 1, "a new request");
+	EQUAL(pic_set_irq(&pic, 3, true), 0, "no edge");
+	EQUAL(pic_set_irq(&pic, 3, false), 1, "a line that falls");
+	EQUAL(pic_set_irq(&pic, 3, true), 0, "an edge that joins the one before");
+	pic_write(&pic, 0xa1, 0xff);
+	EQUAL(pic_set_irq(&pic, 11, true), -1, "a masked one");
+	EQUAL(pic_set_irq(&pic, 2, true), -1, "the cascade");
+	EQUAL(pic_set_irq(&pic, 16, true), -1, "none");
+}
+
+static void test_state(void)
+{
+	struct minivmm_pic_state state, again;
+	struct pic pic, copy;
+
+	init(&pic, 0x13);
+	pic_write(&pic, 0x4d1, 0x04);
+	pulse(&pic, 1);
+	pulse(&pic, 10);
+	pic_acknowledge(&pic);
+	pic_write(&pic, 0x20, SET_PRIORITY | 4);
+	pic_write(&pic, 0xa0, 0x11);
+	pic_write(&pic, 0xa1, 0x70);
+	pic_reset(&copy);
+	for (unsigned int i = 0; i < 2; i++) {
+		pic_get_state(&pic, i, &state);
+		pic_set_state(&copy, i, &state);
+		pic_get_state(&copy, i, &again);
+		CHECK(!memcmp(&state, &again, sizeof(state)), "state goes out and in");
+	}
+	CHECK(!memcmp(&pic, &copy, sizeof(pic)), "and all of it");
+	EQUAL(state.init_state, 2, "as KVM has it: ICW3 is next");
+	EQUAL(state.elcr, 0x04, "level triggered inputs");
+	EQUAL(state.elcr_mask, 0xde, "and those that may be");
+	pic_get_state(&pic, 0, &state);
+	EQUAL(state.priority_add, 5, "as KVM has it: the highest priority");
+
+	memset(&state, 0xff, sizeof(state));
+	pic_set_state(&pic, 0, &state);
+	pic_set_state(&pic, 1, &state);
+	pic_get_state(&pic, 0, &state);
+	EQUAL(state.elcr, 0xf8, "nonsense becomes something possible");
+}
+
 int main(void)
 {
 	test_basics();
@@ -244,5 +299,7 @@ int main(void)
 	test_special_mask();
 	test_poll();
 	test_init_sequence();
+	test_status();
+	test_state();
 	return tap_end();
 }

@@ -160,6 +160,61 @@ static void test_read_back(void)
 	EQUAL(pit_read(&pit, CONTROL, T0), 0xff, "the control port reads as ones");
 }
 
+static void check_round_trip(const struct pit *pit, const char *what)
+{
+	struct minivmm_pit_state2 state, again;
+	struct pit copy;
+
+	pit_reset(&copy);
+	pit_get_state(pit, &state);
+	pit_set_state(&copy, &state);
+	pit_get_state(&copy, &again);
+	CHECK(!memcmp(&state, &again, sizeof(state)), what);
+	for (unsigned int i = 0; i < 3; i++) {
+		EQUAL(pit_next_edge(&copy, i, at(7)), pit_next_edge(pit, i, at(7)), what);
+		EQUAL(pit_out(&copy, i, at(7)), pit_out(pit, i, at(7)), what);
+	}
+}
+
+static void test_state(void)
+{
+	struct minivmm_pit_state2 state;
+	struct pit pit;
+
+	pit_reset(&pit);
+	check_round_trip(&pit, "state after reset");
+	program(&pit, 0, 2, 1193);
+	program(&pit, 1, 0, 20);
+	pit_speaker_write(&pit, 3, T0);
+	program(&pit, 2, 3, 50);
+	check_round_trip(&pit, "state of channels that run");
+	pit_write(&pit, CONTROL, 0x00, at(3));
+	pit_read(&pit, 0, at(4));
+	check_round_trip(&pit, "a latch read by half");
+	pit_get_state(&pit, &state);
+	EQUAL(state.channels[0].count_latched, 2, "as KVM has it: the high byte is left");
+	EQUAL(state.channels[0].count_load_time, T0, "and when the count was loaded");
+	EQUAL(state.flags, 2, "and the speaker");
+	program(&pit, 2, 0, 1000);
+	pit_speaker_write(&pit, 0, at(400));
+	check_round_trip(&pit, "a paused channel");
+	pit_get_state(&pit, &state);
+	pit_set_state(&pit, &state);
+	EQUAL(latched(&pit, 2, at(5000)), 600, "which keeps its count");
+	pit_write(&pit, CONTROL, 0x34, at(9));
+	pit_write(&pit, 0, 0x12, at(9));
+	check_round_trip(&pit, "a count written by half");
+
+	memset(&state, 0xff, sizeof(state));
+	pit_set_state(&pit, &state);
+	EQUAL(pit_next_edge(&pit, 0, T0), PIT_NEVER, "nonsense becomes something possible");
+	memset(&state, 0, sizeof(state));
+	state.channels[0].gate = 1;
+	pit_set_state(&pit, &state);
+	EQUAL(pit_next_edge(&pit, 0, 0), (0x10000 * NSEC_PER_SEC + PIT_HZ - 1) / PIT_HZ,
+	      "a count of 0 is the longest");
+}
+
 int main(void)
 {
 	test_mode0();
@@ -168,5 +223,6 @@ int main(void)
 	test_gate();
 	test_access();
 	test_read_back();
+	test_state();
 	return tap_end();
 }

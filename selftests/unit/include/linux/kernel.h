@@ -38,16 +38,27 @@
 	static inline void trace_##name(proto) {}	\
 	static inline bool trace_##name##_enabled(void) { return 1; }
 
+/* What hides the kernel's version is of no use here. */
+#define MINIVMM_COMPAT_H
+
+#define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE) /* as there */
+#define READ_ONCE(x)		(*(volatile __typeof__(x) *)&(x))
+#define BITS_PER_LONG		64
+
+#define spinlock_t		int
 #define raw_spinlock_t		int
+#define atomic_t		int
 #define atomic64_t		s64
 
 struct cpumask { int v; };
+struct hrtimer { int v; };
 struct kref { int v; };
 struct list_head { int v; };
 struct page;
 struct mmu_notifier { int v; };
 struct mutex { int v; };
 struct rcu_head { int v; };
+struct rcuwait { int v; };
 struct srcu_struct { int v; };
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The 8254 interval timer and port 0x61, as pure logic: the caller passes the
- * time in (see timer.c for the clock and the interrupts).
+ * time in, and raises the interrupts.
  */
 #ifndef MINIVMM_PIT_H
 #define MINIVMM_PIT_H
 
-#include "base.h"
+#include "chip.h"
 
 #define PIT_BASE		0x40
 #define PIT_SPEAKER_PORT	0x61
@@ -44,5 +44,7 @@ u8 pit_speaker_read(struct pit *pit, u64 now_ns);
 void pit_speaker_write(struct pit *pit, u8 value, u64 now_ns);
 bool pit_out(const struct pit *pit, unsigned int channel, u64 now_ns);
 u64 pit_next_edge(const struct pit *pit, unsigned int channel, u64 after_ns);
+void pit_get_state(const struct pit *pit, struct minivmm_pit_state2 *state);
+void pit_set_state(struct pit *pit, const struct minivmm_pit_state2 *state);
 
 #endif /* MINIVMM_PIT_H */

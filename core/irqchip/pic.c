@@ -5,8 +5,6 @@
  *
  * "DS" in the comments is Intel's 8259A data sheet, order number 231468.
  */
-#include <string.h>
-
 #include "pic.h"
 
 #define ICW1_IC4		BIT(0)
@@ -73,27 +71,36 @@ static unsigned int chip_pending(const struct pic_chip *c, bool master)
 	return rank(c, input) < rank(c, highest(c, blocking)) ? input : NO_INPUT;
 }
 
-static void chip_set_line(struct pic_chip *c, unsigned int input, bool level)
+/* Return: 1 for a new request or a line that falls, 0 if it was requested already. */
+static int chip_set_line(struct pic_chip *c, unsigned int input, bool level)
 {
 	u8 bit = BIT(input);
+	bool requests = level && ((c->elcr & bit) || !(c->lines & bit));
+	bool pending = c->irr & bit;
 
-	if (!level) {
-		c->lines &= ~bit;
-		/* DS: a request that is gone before its INTA is not remembered. */
-		c->irr &= ~bit;
-	} else {
-		if ((c->elcr & bit) || !(c->lines & bit))
-			c->irr |= bit;
+	if (level)
 		c->lines |= bit;
-	}
+	else
+		c->lines &= ~bit;
+	/*
+	 * DS: an edge that is withdrawn before its INTA is not remembered. Here it
+	 * is, as by KVM: its clients, and irqfds, just pulse a line.
+	 */
+	if (requests)
+		c->irr |= bit;
+	else if (!level && (c->elcr & bit))
+		c->irr &= ~bit;
+	return !level || (requests && !pending);
 }
 
-/* The slave's output is an input of the master. */
+/* The slave's output is an input of the master, and is withdrawn when it falls. */
 static void update_cascade(struct pic *pic)
 {
 	bool intr = chip_pending(&pic->chip[1], false) != NO_INPUT;
 
 	chip_set_line(&pic->chip[0], PIC_CASCADE_IRQ, intr);
+	if (!intr)
+		pic->chip[0].irr &= ~BIT(PIC_CASCADE_IRQ);
 }
 
 /* An INTA cycle as one chip sees it: the input acknowledged, 7 if there was none. */
@@ -148,14 +155,21 @@ void pic_reset(struct pic *pic)
  * @pic: the pair
  * @irq: 0..15; 2 is the cascade and cannot be driven
  * @level: the line's new level
+ *
+ * Return: 1 for a new request or a line that falls, 0 for a request that joined
+ * one before it, -1 if the input is masked (the request waits) or not there.
  */
-void pic_set_irq(struct pic *pic, unsigned int irq, bool level)
+int pic_set_irq(struct pic *pic, unsigned int irq, bool level)
 {
+	struct pic_chip *c = &pic->chip[irq / 8 & 1];
+	int ret;
+
 	if (irq >= PIC_NR_IRQS || irq == PIC_CASCADE_IRQ)
-		return;
-	chip_set_line(&pic->chip[irq / 8], irq & 7, level);
+		return -1;
+	ret = chip_set_line(c, irq & 7, level);
 	if (irq >= 8)
 		update_cascade(pic);
+	return c->imr & BIT(irq & 7) ? -1 : ret;
 }
 
 /**
@@ -344,4 +358,65 @@ void pic_write(struct pic *pic, u16 port, u8 value)
 		write_command(c, value);
 	}
 	update_cascade(pic);
+}
+
+/**
+ * pic_get_state - for MINIVMM_GET_IRQCHIP
+ * @pic: the pair
+ * @chip: 0 for the master, 1 for the slave
+ * @state: filled in; only ICW1's SNGL bit is lost, between ICW1 and ICW2
+ */
+void pic_get_state(const struct pic *pic, unsigned int chip, struct minivmm_pic_state *state)
+{
+	const struct pic_chip *c = &pic->chip[chip];
+
+	*state = (struct minivmm_pic_state){
+		.last_irr = c->lines,
+		.irr = c->irr,
+		.imr = c->imr,
+		.isr = c->isr,
+		.priority_add = (c->lowest + 1) & 7,
+		.irq_base = c->vector_base,
+		.read_reg_select = c->read_isr,
+		.poll = c->poll,
+		.special_mask = c->special_mask,
+		/* KVM counts from ICW2: 1. */
+		.init_state = c->init_step ? c->init_step - 1 : 0,
+		.auto_eoi = c->auto_eoi,
+		.rotate_on_auto_eoi = c->rotate_on_auto_eoi,
+		.special_fully_nested_mode = c->nested,
+		.init4 = c->wants_icw4,
+		.elcr = c->elcr,
+		.elcr_mask = elcr_writable[chip],
+	};
+}
+
+/**
+ * pic_set_state - for MINIVMM_SET_IRQCHIP
+ * @pic: the pair; INTR may change
+ * @chip: 0 for the master, 1 for the slave
+ * @state: from pic_get_state(), from KVM, or anything else; what an 8259 cannot
+ *	be is dropped
+ */
+void pic_set_state(struct pic *pic, unsigned int chip, const struct minivmm_pic_state *state)
+{
+	u8 init_state = state->init_state & 3;
+
+	pic->chip[chip] = (struct pic_chip){
+		.lines = state->last_irr,
+		.irr = state->irr,
+		.imr = state->imr,
+		.isr = state->isr,
+		.lowest = (state->priority_add - 1) & 7,
+		.vector_base = state->irq_base & 0xf8,
+		.read_isr = state->read_reg_select,
+		.poll = state->poll,
+		.special_mask = state->special_mask,
+		.init_step = init_state ? init_state + 1 : 0,
+		.auto_eoi = state->auto_eoi,
+		.rotate_on_auto_eoi = state->rotate_on_auto_eoi,
+		.nested = state->special_fully_nested_mode,
+		.wants_icw4 = state->init4,
+		.elcr = state->elcr & elcr_writable[chip],
+	};
 }

@@ -9,8 +9,6 @@
  *
  * "DS" in the comments is Intel's 8254 data sheet, order number 231164.
  */
-#include <string.h>
-
 #include "pit.h"
 
 #define REG_CONTROL		3
@@ -25,6 +23,16 @@
 
 #define STATUS_OUT		BIT(7)
 #define STATUS_NULL_COUNT	BIT(6)
+
+/* As KVM's state has them: reads and writes alternate between 3 and 4. */
+#define STATE_HIGH_OF_TWO	4
+#define STATE_SPEAKER_DATA	BIT(1)		/* in its flags */
+/* Load times that are none: no count yet; up to 0, the time before a pause. */
+#define STATE_NOT_LOADED	S64_MIN
+
+#define MAX_MODE		5
+#define MAX_COUNT		0x10000
+#define MAX_BCD_COUNT		10000
 
 #define SPEAKER_GATE2		BIT(0)
 #define SPEAKER_DATA		BIT(1)
@@ -52,6 +60,11 @@ static u32 from_bcd(u16 v)
 static u16 to_bcd(u32 v)
 {
 	return (v / 1000 % 10) << 12 | (v / 100 % 10) << 8 | (v / 10 % 10) << 4 | v % 10;
+}
+
+static u32 max_count(const struct pit_channel *c)
+{
+	return c->bcd ? MAX_BCD_COUNT : MAX_COUNT;
 }
 
 static bool periodic(const struct pit_channel *c)
@@ -101,7 +114,7 @@ static bool channel_out(const struct pit_channel *c, u64 now_ns)
 /* What the counting element holds, as a read returns it. */
 static u16 channel_count(const struct pit_channel *c, u64 now_ns)
 {
-	u32 wrap = c->bcd ? 10000 : 0x10000;
+	u32 wrap = max_count(c);
 	u64 t = elapsed_ticks(c, now_ns);
 	u32 left;
 
@@ -119,9 +132,7 @@ static u16 channel_count(const struct pit_channel *c, u64 now_ns)
 
 static void channel_start(struct pit_channel *c, u16 value, u64 now_ns)
 {
-	u32 wrap = c->bcd ? 10000 : 0x10000;
-
-	c->count = (c->bcd ? from_bcd(value) : value) ?: wrap;
+	c->count = (c->bcd ? from_bcd(value) : value) ?: max_count(c);
 	c->paused_ns = 0;
 	/* DS, modes 1 and 5: a new count waits for the next trigger. */
 	if (!triggered(c) || c->null_count)
@@ -176,7 +187,7 @@ static void channel_control(struct pit_channel *c, u8 value, u64 now_ns)
 		return;
 	}
 	c->access = access;
-	c->mode = mode > 5 ? mode - 4 : mode;
+	c->mode = mode > MAX_MODE ? mode - 4 : mode;
 	c->bcd = value & 1;
 	c->null_count = true;
 	c->count_latched = false;
@@ -251,7 +262,7 @@ void pit_reset(struct pit *pit)
 
 		c->mode = 3;
 		c->access = ACCESS_BOTH;
-		c->count = 0x10000;
+		c->count = MAX_COUNT;
 		c->null_count = true;
 		c->gate = i < 2;
 	}
@@ -357,4 +368,111 @@ u64 pit_next_edge(const struct pit *pit, unsigned int channel, u64 after_ns)
 	ticks = c->mode >= 4 ? (u64)c->count + 1 : c->count;
 	edge = c->start_ns + ticks_to_ns(ticks);
 	return edge > after_ns ? edge : PIT_NEVER;
+}
+
+/* Which byte comes next: 1 and 2 the only one, 3 and 4 the low and high of two. */
+static u8 byte_state(const struct pit_channel *c, bool high)
+{
+	return c->access == ACCESS_BOTH && high ? STATE_HIGH_OF_TWO : c->access;
+}
+
+static u8 latch_state(const struct pit_channel *c)
+{
+	if (!c->count_latched)
+		return 0;
+	/* KVM counts a latch's bytes on their own: when one is left it is a high one. */
+	return c->read_high ? ACCESS_HIGH : c->access;
+}
+
+static s64 load_time(const struct pit_channel *c)
+{
+	if (c->null_count)
+		return STATE_NOT_LOADED;
+	return paused(c) ? -(s64)c->paused_ns : (s64)c->start_ns;
+}
+
+/**
+ * pit_get_state - for MINIVMM_GET_PIT2
+ * @pit: the timer
+ * @state: filled in; count_load_time on the clock of pit_read()
+ */
+void pit_get_state(const struct pit *pit, struct minivmm_pit_state2 *state)
+{
+	memset(state, 0, sizeof(*state));
+	for (int i = 0; i < 3; i++) {
+		const struct pit_channel *c = &pit->channel[i];
+
+		state->channels[i] = (struct minivmm_pit_channel_state){
+			.count = c->count,
+			.latched_count = c->latch,
+			.count_latched = latch_state(c),
+			.status_latched = c->status_latched,
+			.status = c->status,
+			.read_state = byte_state(c, c->read_high),
+			.write_state = byte_state(c, c->write_high),
+			.write_latch = c->write_low,
+			.rw_mode = c->access,
+			.mode = c->mode,
+			.bcd = c->bcd,
+			.gate = c->gate,
+			.count_load_time = load_time(c),
+		};
+	}
+	state->flags = pit->speaker_data ? STATE_SPEAKER_DATA : 0;
+}
+
+static void set_load_time(struct pit_channel *c, s64 time)
+{
+	if (time == STATE_NOT_LOADED)
+		c->null_count = true;
+	else if (!paused(c))
+		c->start_ns = time;
+	else if (time < 0)
+		c->paused_ns = -time;
+}
+
+static void channel_set_state(struct pit_channel *c, const struct minivmm_pit_channel_state *state)
+{
+	*c = (struct pit_channel){
+		.mode = state->mode,
+		.access = state->rw_mode,
+		.bcd = state->bcd,
+		.gate = state->gate,
+		.write_high = state->write_state == STATE_HIGH_OF_TWO,
+		.read_high = state->read_state == STATE_HIGH_OF_TWO ||
+			     state->count_latched == ACCESS_HIGH,
+		.status_latched = state->status_latched,
+		.count_latched = state->count_latched,
+		.write_low = state->write_latch,
+		.status = state->status,
+		.latch = state->latched_count,
+		.count = state->count,
+	};
+	/* KVM's reset leaves both undefined: as ours then. */
+	if (c->mode > MAX_MODE) {
+		c->mode = 3;
+		c->null_count = true;
+	}
+	if (!c->access || c->access > ACCESS_BOTH)
+		c->access = ACCESS_BOTH;
+	if (c->access != ACCESS_BOTH) {
+		c->read_high = c->access == ACCESS_HIGH;
+		c->write_high = c->read_high;
+	}
+	if (!c->count || c->count > max_count(c))
+		c->count = max_count(c);
+	set_load_time(c, state->count_load_time);
+}
+
+/**
+ * pit_set_state - for MINIVMM_SET_PIT2
+ * @pit: the timer; channel 0's next edge changes
+ * @state: from pit_get_state(), from KVM, or anything else; what an 8254 cannot
+ *	be is replaced
+ */
+void pit_set_state(struct pit *pit, const struct minivmm_pit_state2 *state)
+{
+	for (int i = 0; i < 3; i++)
+		channel_set_state(&pit->channel[i], &state->channels[i]);
+	pit->speaker_data = state->flags & STATE_SPEAKER_DATA;
 }

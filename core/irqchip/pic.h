@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The PC's two cascaded 8259A interrupt controllers, as pure logic: no lock,
- * no system call, no knowledge of who runs the vCPU (see irqchip.c).
+ * no knowledge of who runs the vCPU.
  */
 #ifndef MINIVMM_PIC_H
 #define MINIVMM_PIC_H
 
-#include "base.h"
+#include "chip.h"
 
 #define PIC_NR_IRQS		16
 #define PIC_CASCADE_IRQ		2
@@ -39,10 +39,12 @@ struct pic {
 };
 
 void pic_reset(struct pic *pic);
-void pic_set_irq(struct pic *pic, unsigned int irq, bool level);
+int pic_set_irq(struct pic *pic, unsigned int irq, bool level);
 bool pic_intr(const struct pic *pic);
 u8 pic_acknowledge(struct pic *pic);
 u8 pic_read(struct pic *pic, u16 port);
 void pic_write(struct pic *pic, u16 port, u8 value);
+void pic_get_state(const struct pic *pic, unsigned int chip, struct minivmm_pic_state *state);
+void pic_set_state(struct pic *pic, unsigned int chip, const struct minivmm_pic_state *state);
 
 #endif /* MINIVMM_PIC_H */
