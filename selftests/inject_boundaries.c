@@ -564,13 +564,18 @@ TEST(tpr)
 
 /* On a stack that is cold, if what was asked for says so */
 #define ON_COLD_STACK(where, insns, ...)				\
-	asm volatile("lea 1f(%%rip), %0\n"				\
-		     "movq %%rsp, %%rbx\n"				\
-		     "movq %1, %%rsp\n"					\
-		     insns						\
-		     "movq %%rbx, %%rsp\n"				\
-		     : "=&r"(where) : "r"(COLD_TOP), ##__VA_ARGS__	\
-		     : "rbx", "memory")
+	do {								\
+		const u64 stack_ = COLD_TOP;				\
+									\
+		asm volatile("lea 1f(%%rip), %0\n"			\
+			     "movq %%rsp, %%rbx\n"			\
+			     "movq %1, %%rsp\n"				\
+			     insns					\
+			     "movq %%rbx, %%rsp\n"			\
+			     : "=&r"(where)				\
+			     : "r"(stack_), ##__VA_ARGS__		\
+			     : "rbx", "memory");			\
+	} while (0)
 
 static void guest_cold(void)
 {
@@ -594,11 +599,6 @@ TEST(cold_memory)
 	drive_both(guest_cold);
 }
 
-static u64 user_on_cold_stack(u64 where)
-{
-	return user_sti(where);
-}
-
 /* The same from ring 3, where the TSS names the stack */
 static void guest_cold_from_user(void)
 {
@@ -610,7 +610,7 @@ static void guest_cold_from_user(void)
 	*rsp0 = COLD_TOP;
 	for (what = 0; what <= all; what += DO_COLD_IDT) {
 		pend(DO_IRQ | what);
-		where = guest_call_user(user_on_cold_stack, 0);
+		where = guest_call_user(user_sti, 0);
 		GUEST_ASSERT_HIT_AT(where);
 	}
 }
@@ -883,6 +883,16 @@ TEST(fault_in_shadow)
 	drive_both(guest_faults);
 }
 
+/*
+ * Bochs does not look for virtual interrupts at a VM entry whose injected event
+ * faults in turn; another entry makes up for it.
+ */
+static void guest_on_double_fault(struct guest_regs *regs)
+{
+	guest_on_fault(regs);
+	guest_sync(0, 0);
+}
+
 static void guest_double_fault(void)
 {
 	const u64 all = DO_COLD_IDT | DO_COLD_CODE | DO_COLD_TABLES |
@@ -892,7 +902,7 @@ static void guest_double_fault(void)
 	guest_init();
 	/* the gate of #GP is not present: #NP while delivering it, so #DF */
 	((u8 *)IDT_GPA)[16 * GP_VECTOR + 5] &= 0x7f;
-	guest_handlers[DF_VECTOR] = guest_on_fault;
+	guest_handlers[DF_VECTOR] = guest_on_double_fault;
 	for (what = 0; what <= all; what += DO_COLD_IDT) {
 		pend(DO_IRQ | what);
 		faults = 0;
@@ -996,7 +1006,7 @@ static void guest_on_async_loop(struct guest_regs *regs)
 
 static void guest_async(void)
 {
-	u64 loops;
+	u64 loops, i, found = 0;
 
 	guest_handlers[VECTOR] = guest_on_async_loop;
 	x2apic_enable();
@@ -1034,9 +1044,10 @@ static void guest_async(void)
 			     : "+c"(loops) : : "rax", "memory", "cc");
 	}
 	cli();
-	/* The open ones are found, or this would find nothing out. */
-	GUEST_ASSERT(seen[0] + seen[1] + seen[2] + seen[3] + seen[4] +
-		     seen[5] + seen[6] + seen[7]);
+	/* Several of the open ones are found, or this would find nothing out. */
+	for (i = 0; i < ARRAY_SIZE(allowed); i++)
+		found += !!seen[i];
+	GUEST_ASSERT(found >= 2);
 }
 
 TEST(at_any_moment)

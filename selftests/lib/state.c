@@ -82,13 +82,14 @@ static void set_msr(struct vcpu *vcpu, const struct minivmm_msr_entry *entry)
 			  entry->index, entry->data, value);
 }
 
-void vcpu_restore(struct vcpu *vcpu, struct vcpu_state *state)
+void vcpu_restore(struct vcpu *vcpu, struct vcpu_state *state, bool fresh)
 {
 	const struct minivmm_msr_entry *deadline = NULL, *entry;
 	const int fd = vcpu->fd;
 	u32 i;
 
-	ASSERT_OK(ioctl(fd, MINIVMM_SET_CPUID2, &state->cpuid));
+	if (fresh)
+		ASSERT_OK(ioctl(fd, MINIVMM_SET_CPUID2, &state->cpuid));
 	vcpu_set_sregs(vcpu, &state->sregs);
 	vcpu_set_regs(vcpu, &state->regs);
 	ASSERT_OK(ioctl(fd, MINIVMM_SET_XCRS, &state->xcrs));
@@ -126,9 +127,6 @@ static void compare(const char *what, const void *a, const void *b, size_t size)
 			  what, i, x[i], y[i]);
 	}
 }
-
-#define COMPARE(member)	compare(#member, &a->member, &b->member, \
-				sizeof(a->member))
 
 static void compare_msrs(struct vcpu_state *a, struct vcpu_state *b)
 {
@@ -171,19 +169,20 @@ void vcpu_compare(struct vcpu_state *a, struct vcpu_state *b, u32 fired)
 		*lapic_reg(&lapic, APIC_IRR + fired / 32 * 16) &=
 			~(1U << fired % 32);
 	compare("lapic", &a->lapic, &lapic, sizeof(lapic));
-	COMPARE(regs);
-	COMPARE(sregs);
-	COMPARE(fpu);
-	COMPARE(xsave);
-	COMPARE(xcrs);
-	COMPARE(debugregs);
+	compare("regs", &a->regs, &b->regs, sizeof(a->regs));
+	compare("sregs", &a->sregs, &b->sregs, sizeof(a->sregs));
+	compare("fpu", &a->fpu, &b->fpu, sizeof(a->fpu));
+	compare("xsave", &a->xsave, &b->xsave, sizeof(a->xsave));
+	compare("xcrs", &a->xcrs, &b->xcrs, sizeof(a->xcrs));
+	compare("debugregs", &a->debugregs, &b->debugregs,
+		sizeof(a->debugregs));
 	b->events.flags = a->events.flags;
 	/* what KVM has pending it restores as injected, and says it is both */
 	if (!dev_is_minivmm() && a->events.exception.injected)
 		b->events.exception.pending = a->events.exception.pending;
-	COMPARE(events);
-	COMPARE(mp_state);
-	COMPARE(cpuid);
+	compare("events", &a->events, &b->events, sizeof(a->events));
+	compare("mp_state", &a->mp_state, &b->mp_state, sizeof(a->mp_state));
+	compare("cpuid", &a->cpuid, &b->cpuid, sizeof(a->cpuid));
 	compare_msrs(a, b);
 }
 

@@ -36,8 +36,11 @@ struct chips_state {
 /** vcpu_save - everything, as it is; an exit's instruction is finished first */
 void vcpu_save(struct vcpu *vcpu, struct vcpu_state *state);
 
-/** vcpu_restore - put it into a vCPU, in the order that clients use */
-void vcpu_restore(struct vcpu *vcpu, struct vcpu_state *state);
+/**
+ * vcpu_restore - put it into a vCPU, in the order that clients use
+ * @fresh: this vCPU has not run, so its CPUID may be set
+ */
+void vcpu_restore(struct vcpu *vcpu, struct vcpu_state *state, bool fresh);
 
 /**
  * vcpu_compare - EXPECT two states to be equal, but for what runs by itself

@@ -45,10 +45,10 @@ static inline void x2apic_eoi(void)
 	wrmsr(X2APIC_MSR(APIC_EOI), 0);
 }
 
-/** x2apic_icr - send an IPI; what was written to memory before is seen first */
+/** x2apic_icr - send an IPI, after all that was written to memory before */
 static inline void x2apic_icr(u64 to, u64 what)
 {
-	/* WRMSR to an x2APIC register waits for no store: SDM volume 3, 11.12.3 */
+	/* WRMSR waits for no store here: SDM volume 3, 11.12.3 */
 	asm volatile("mfence; lfence" : : : "memory");
 	wrmsr(X2APIC_MSR(APIC_ICR), to << 32 | what);
 }
