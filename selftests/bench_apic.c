@@ -385,32 +385,32 @@ const struct op apic_ops[] = {
 		.ops_per_run = 20, .runs = 8,
 	}, {
 		.name = "ipi_unicast_2", .measure = measure_unicast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 2, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 2, .runs = 16,
 		.loop_insns = LOOP_INSNS + EACH_INSNS,
 	}, {
 		.name = "ipi_unicast_16", .measure = measure_unicast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 16, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 16, .runs = 16,
 		.loop_insns = LOOP_INSNS + EACH_INSNS,
 	}, {
 		.name = "ipi_unicast_64", .measure = measure_unicast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 64, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 64, .runs = 16,
 		.loop_insns = LOOP_INSNS + EACH_INSNS,
 	}, {
 		.name = "ipi_unicast_255", .measure = measure_unicast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 255, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 255, .runs = 16,
 		.loop_insns = LOOP_INSNS + EACH_INSNS,
 	}, {
 		.name = "ipi_broadcast_2", .measure = measure_broadcast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 2, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 2, .runs = 16,
 	}, {
 		.name = "ipi_broadcast_16", .measure = measure_broadcast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 16, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 16, .runs = 16,
 	}, {
 		.name = "ipi_broadcast_64", .measure = measure_broadcast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 64, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 64, .runs = 16,
 	}, {
 		.name = "ipi_broadcast_255", .measure = measure_broadcast,
-		.caps = { CAP(IRQCHIP) }, .vcpus = 255, .runs = 12,
+		.caps = { CAP(IRQCHIP) }, .vcpus = 255, .runs = 16,
 	},
 };
 
