@@ -75,7 +75,7 @@ patch_bochs()
 	printf %b "$4" | dd of="$1" bs=1 seek=$((at + $3)) conv=notrunc status=none
 }
 
-# bochs_binary FILE: Debian's Bochs, less two bugs that keep a guest with a local
+# bochs_binary FILE: Debian's Bochs, less three bugs that keep a guest with a local
 # APIC from running with APICv, on stock KVM too.
 bochs_binary()
 {
@@ -101,6 +101,17 @@ bochs_binary()
 	old+='\x8b\x7b\x30\xe8....\x45\x31\xc0\x31\xc9\x31\xd2\x44\x89\xee'
 	new='\x44\x89\xab\xa8\x90\x00\x00\xc7\x83\xac\x90\x00\x00\x00\x00\x00\x00'
 	new+='\x0f\x1f\x84\x00\x00\x00\x00\x00'
+	patch_bochs "$1" "$old" 0 "$new" || return
+
+	# A notification that comes when nothing is posted any more nor requested
+	# requests vector 255: no vector is -1, and that is compared as a byte. In
+	# VMX_Posted_Interrupt_Processing(),
+	#	cmp 0x8ff9(%rbx),%al; jb 1f; mov %al,0x8ff9(%rbx); 1:
+	# becomes, VIRR's highest vector being never below RVI,
+	#	test %eax,%eax; js 1f; mov %al,0x8ff9(%rbx); nopl 0(%rax); 1:
+	old='\x3a\x83\xf9\x8f\x00\x00\x72\x06\x88\x83\xf9\x8f\x00\x00'
+	old+='\x48\x89\xdf\xe8....\xb8\x01\x00\x00\x00'
+	new='\x85\xc0\x78\x0a\x88\x83\xf9\x8f\x00\x00\x0f\x1f\x40\x00'
 	patch_bochs "$1" "$old" 0 "$new"
 }
 
