@@ -29,7 +29,7 @@ struct acpi_pm {
 	void *machine;
 };
 
-void acpi_tables_write(struct ram *ram, unsigned int cpus, bool apic);
+void acpi_tables_write(struct ram *ram, unsigned int cpus);
 int acpi_pm_init(struct acpi_pm *pm, struct bus *pio, void (*power_off)(void *machine),
 		 void (*reset)(void *machine), void *machine);
 

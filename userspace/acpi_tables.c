@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ACPI tables of a machine with nothing but fixed hardware: RSDP, XSDT,
- * FADT, a DSDT that says how to turn it off, and, where there are APICs, the MADT.
+ * FADT, MADT, and a DSDT that says how to turn it off.
  *
  * Section numbers are those of the ACPI specification, version 6.4.
  */
@@ -46,7 +46,7 @@ struct acpi_rsdp {
 struct acpi_xsdt {
 	struct acpi_header header;
 	u64 fadt;
-	u64 madt;	/* not counted in the length if there is none */
+	u64 madt;
 } __packed;
 
 /* 5.2.3.2, generic address structure */
@@ -366,15 +366,14 @@ static void write_madt(u8 *area, unsigned int cpus)
 	madt->header.checksum = checksum(madt, length);
 }
 
-static void write_xsdt(u8 *area, bool apic)
+static void write_xsdt(u8 *area)
 {
 	struct acpi_xsdt *xsdt = (void *)(area + OFFSET_XSDT);
-	u32 length = apic ? sizeof(*xsdt) : offsetof(struct acpi_xsdt, madt);
 
-	fill_header(&xsdt->header, "XSDT", 1, length);
+	fill_header(&xsdt->header, "XSDT", 1, sizeof(*xsdt));
 	xsdt->fadt = LAYOUT_ACPI + OFFSET_FADT;
 	xsdt->madt = LAYOUT_ACPI + OFFSET_MADT;
-	xsdt->header.checksum = checksum(xsdt, length);
+	xsdt->header.checksum = checksum(xsdt, sizeof(*xsdt));
 }
 
 static void write_rsdp(u8 *area)
@@ -395,16 +394,14 @@ static void write_rsdp(u8 *area)
  * acpi_tables_write - put the tables into guest memory, the RSDP at LAYOUT_ACPI
  * @ram: the guest's memory
  * @cpus: how many there are; their APIC IDs are 0, 1, ...
- * @apic: there are local APICs and an I/O APIC
  */
-void acpi_tables_write(struct ram *ram, unsigned int cpus, bool apic)
+void acpi_tables_write(struct ram *ram, unsigned int cpus)
 {
 	u8 *area = ram_ptr(ram, LAYOUT_ACPI, LAYOUT_BIOS_END - LAYOUT_ACPI);
 
 	write_dsdt(area);
 	write_fadt(area);
-	if (apic)
-		write_madt(area, cpus);
-	write_xsdt(area, apic);
+	write_madt(area, cpus);
+	write_xsdt(area);
 	write_rsdp(area);
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "apic.h"
 #include "base.h"
 #include "guest_cpuid.h"
 
@@ -22,7 +23,6 @@
 #define L1_ECX_X2APIC		BIT(21)
 #define L1_ECX_TSC_DEADLINE	BIT(24)
 #define L1_ECX_HYPERVISOR	BIT(31)
-#define L1_EDX_APIC		BIT(9)
 #define L1_EDX_HTT		BIT(28)
 
 /* 4.EAX: the cache's level, who shares it, the cores of the package; both less 1 */
@@ -40,17 +40,19 @@
 #define LB_TYPE_THREADS		1
 #define LB_TYPE_CORES		2
 
-/* 6.EAX: the APIC timer that never stops */
-#define L6_EAX_ARAT		BIT(2)
-
 /* 80000001.ECX: extended APIC space; 80000007.EDX: invariant TSC */
 #define L81_ECX_EXTAPIC		BIT(3)
 #define L87_EDX_INVARIANT_TSC	BIT(8)
 
 #define LEAF_TSC		0x15
 #define LEAF_FREQUENCY		0x16
-/* Linux takes the crystal for the APIC timer's clock: both are 1 GHz, as in KVM. */
-#define CRYSTAL_KHZ		1000000
+/*
+ * Linux takes the crystal for the clock of the APIC's timer, and multiplies its
+ * kHz by the ratio's numerator in 32 bits: with this denominator, a TSC of up to
+ * 8.5 GHz fits, to 20 kHz.
+ */
+#define CRYSTAL_HZ		(NSEC_PER_SEC / APIC_TICK_NS)
+#define CRYSTAL_DENOMINATOR	500
 
 #define LEAF_HYPERVISOR		0x40000000
 #define LEAF_KVM_FEATURES	0x40000001
@@ -144,11 +146,16 @@ static u32 tsc_khz(void)
  * Tell the guest the TSC's rate, so that it need not measure it against the
  * 8254 at every boot: slow, and wrong on a busy host.
  */
-static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max)
+static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max,
+			 const struct cpuid_machine *machine)
 {
 	struct minivmm_cpuid_entry2 *basic, *tsc, *frequency;
-	u32 khz = tsc_khz();
+	u32 khz;
 
+	/* The kernel's APICs run on another clock, which matters where this is all. */
+	if (machine->kernel_apic && !machine->tsc_deadline)
+		return;
+	khz = tsc_khz();
 	if (!khz)
 		return;
 	tsc = find_or_add(cpuid, max, LEAF_TSC);
@@ -159,9 +166,9 @@ static void set_tsc_rate(struct minivmm_cpuid2 *cpuid, unsigned int max)
 	if (basic->eax < LEAF_FREQUENCY)
 		basic->eax = LEAF_FREQUENCY;
 	/* TSC rate = crystal * EBX / EAX, the crystal in ECX in Hz. */
-	tsc->eax = CRYSTAL_KHZ;
-	tsc->ebx = khz;
-	tsc->ecx = CRYSTAL_KHZ * 1000;
+	tsc->eax = CRYSTAL_DENOMINATOR;
+	tsc->ebx = khz * 1000ULL * CRYSTAL_DENOMINATOR / CRYSTAL_HZ;
+	tsc->ecx = CRYSTAL_HZ;
 	frequency->eax = khz / 1000;
 	frequency->ebx = khz / 1000;
 	frequency->ecx = 0;
@@ -194,10 +201,8 @@ static void adapt_features(struct minivmm_cpuid_entry2 *e, const struct cpuid_ma
 		e->ecx |= L1_ECX_TSC_DEADLINE;
 	if (machine->cpus > 1)
 		e->edx |= L1_EDX_HTT;
-	if (!machine->apic) {
+	if (!machine->kernel_apic)
 		e->ecx &= ~L1_ECX_X2APIC;
-		e->edx &= ~L1_EDX_APIC;
-	}
 }
 
 /* Every core has caches of its own but for the last level, which all share. */
@@ -273,10 +278,6 @@ static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry
 	case 0x4:
 		adapt_cache(e, machine);
 		break;
-	case 0x6:
-		if (!machine->apic)
-			e->eax &= ~L6_EAX_ARAT;
-		break;
 	case 0xa:	/* performance counters interrupt through the APIC */
 		if (!machine->kernel_apic)
 			clear(e);
@@ -289,7 +290,7 @@ static void adapt_entry(struct minivmm_cpuid2 *cpuid, struct minivmm_cpuid_entry
 		adapt_kvm_features(cpuid, e, machine);
 		break;
 	case 0x80000001:
-		if (!machine->apic)
+		if (!machine->kernel_apic)
 			e->ecx &= ~L81_ECX_EXTAPIC;
 		break;
 	}
@@ -306,9 +307,8 @@ void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries,
 {
 	for (u32 i = 0; i < cpuid->nent; i++)
 		adapt_entry(cpuid, &cpuid->entries[i], machine);
-	if (machine->apic)
-		set_topology(cpuid, max_entries, machine);
-	set_tsc_rate(cpuid, max_entries);
+	set_topology(cpuid, max_entries, machine);
+	set_tsc_rate(cpuid, max_entries, machine);
 }
 
 /**

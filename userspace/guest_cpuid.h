@@ -10,13 +10,11 @@
 /**
  * struct cpuid_machine - what the machine around the CPUs is like
  * @cpus: how many: cores of one package; their APIC IDs are 0, 1, ...
- * @apic: they have local APICs
- * @kernel_apic: and those are in the kernel
+ * @kernel_apic: their local APICs are in the kernel
  * @tsc_deadline: and their timers know the TSC-deadline mode
  */
 struct cpuid_machine {
 	unsigned int cpus;
-	bool apic;
 	bool kernel_apic;
 	bool tsc_deadline;
 };

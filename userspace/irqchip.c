@@ -9,7 +9,7 @@
 #include "irqchip.h"
 #include "vcpu.h"
 
-/* Ends every change of the chips: publish INTR, drop the lock, wake the vCPU. */
+/* Ends every change of the chips: publish INTR, wake the vCPU, drop the lock. */
 static void publish_and_unlock(struct irqchip *chip)
 {
 	bool intr = pic_intr(&chip->pic);
@@ -17,9 +17,11 @@ static void publish_and_unlock(struct irqchip *chip)
 
 	/* Sequentially consistent, and before the kick: see vcpu_kick(). */
 	atomic_store(&chip->intr, intr);
-	pthread_mutex_unlock(&chip->lock);
-	if (rises)
+	if (chip->mode == IRQCHIP_USER)
+		local_apics_set_extint(chip, intr);
+	else if (rises)
 		vcpu_kick(chip->vcpu);
+	pthread_mutex_unlock(&chip->lock);
 }
 
 /* Every line goes to both kinds of chip; the guest has set up one of them. */
@@ -84,7 +86,8 @@ static void registers_write(struct device *dev, u64 offset, u64 value, unsigned 
 	(void)len;
 	pthread_mutex_lock(&chip->lock);
 	ioapic_write(&chip->ioapic, offset, value);
-	irqchip_update_routes(chip);
+	if (chip->mode == IRQCHIP_SPLIT)
+		irqchip_update_routes(chip);
 	pthread_mutex_unlock(&chip->lock);
 }
 
@@ -142,7 +145,7 @@ static int add_pic(struct irqchip *chip, struct bus *pio)
 
 static int add_ioapic(struct irqchip *chip, struct bus *mmio)
 {
-	chip->ioapic.deliver = irqchip_send_msi;
+	chip->ioapic.deliver = chip->mode == IRQCHIP_USER ? local_apics_deliver : irqchip_send_msi;
 	chip->ioapic_registers = (struct device){
 		.name = "ioapic", .base = IOAPIC_BASE, .len = IOAPIC_LEN,
 		.ops = &registers_ops, .opaque = chip,
@@ -155,24 +158,23 @@ static int add_ioapic(struct irqchip *chip, struct bus *mmio)
  * @chip: after irqchip_create()
  * @pio: the port bus
  * @mmio: the memory bus
- * @vcpu: who gets the 8259s' interrupts
+ * @vcpus: who gets the interrupts; the first one those of the 8259s
+ * @cpus: how many they are
  *
  * Return: as bus_add().
  */
-int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpu)
+int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpus,
+		 unsigned int cpus)
 {
-	int err;
-
 	pthread_mutex_init(&chip->lock, NULL);
-	chip->vcpu = vcpu;
+	chip->vcpu = vcpus;
 	/* Its pins are masked, for ever where no guest can reach it. */
 	ioapic_reset(&chip->ioapic);
 	if (chip->mode == IRQCHIP_KERNEL)
 		return 0;
-	err = add_pic(chip, pio);
-	if (!err && chip->mode == IRQCHIP_SPLIT)
-		err = add_ioapic(chip, mmio);
-	return err;
+	if (chip->mode == IRQCHIP_USER)
+		local_apics_init(chip, cpus);
+	return add_pic(chip, pio) ?: add_ioapic(chip, mmio);
 }
 
 /**

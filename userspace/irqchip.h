@@ -12,6 +12,7 @@
 #include "bus.h"
 #include "ioapic.h"
 #include "irq.h"
+#include "local_apic.h"
 #include "pic.h"
 #include "vm.h"
 
@@ -20,7 +21,7 @@ enum irqchip_mode {
 	IRQCHIP_AUTO,		/* the kernel's where it has them, else ours */
 	IRQCHIP_KERNEL,		/* the kernel's, and so is the 8254 */
 	IRQCHIP_SPLIT,		/* the kernel's local APICs, our 8259s and I/O APIC */
-	IRQCHIP_USER,		/* ours */
+	IRQCHIP_USER,		/* ours, and so are the local APICs */
 };
 
 struct vcpu;
@@ -28,9 +29,9 @@ struct vcpu;
 struct irqchip {
 	enum irqchip_mode mode;
 	const struct vm *vm;
-	pthread_mutex_t lock;		/* innermost: devices call in with theirs held */
+	pthread_mutex_t lock;		/* devices call in with theirs held */
 
-	/* the 8259 pair and who gets its interrupts */
+	/* the 8259 pair and, in IRQCHIP_SPLIT, who gets its interrupts */
 	struct pic pic;
 	struct device ports[3];
 	struct irq_source extint;
@@ -40,6 +41,8 @@ struct irqchip {
 	struct ioapic ioapic;
 	struct device ioapic_registers;
 	u64 routed[IOAPIC_NR_PINS];	/* entries that the kernel has routes for, or 0 */
+
+	struct local_apics apics;	/* in IRQCHIP_USER */
 };
 
 /* ISA interrupt 0 is at pin 2 of the I/O APIC, which has no cascade there. */
@@ -48,7 +51,8 @@ static inline unsigned int irqchip_pin(unsigned int irq)
 	return irq ? irq : 2;
 }
 
-int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpu);
+int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct vcpu *vcpus,
+		 unsigned int cpus);
 struct irq_line irqchip_line(struct irqchip *chip, unsigned int irq);
 void irqchip_eoi(struct irqchip *chip, u8 vector);
 

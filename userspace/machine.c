@@ -99,7 +99,7 @@ static void add_devices(struct machine *m)
 	m->console.quit = machine_power_off;
 	m->console.panicked = machine_panicked;
 	m->console.machine = m;
-	err = irqchip_init(&m->irqchip, &m->pio, &m->mmio, &m->vcpus[0]);
+	err = irqchip_init(&m->irqchip, &m->pio, &m->mmio, m->vcpus, m->nr_vcpus);
 	if (m->irqchip.mode != IRQCHIP_KERNEL)
 		err = err ?: timer_init(&m->timer, &m->pio, &m->loop,
 					irqchip_line(&m->irqchip, TIMER_IRQ));
@@ -129,9 +129,9 @@ static enum irqchip_mode choose_irqchip(const struct vm *vm, const struct machin
 	if (mode == IRQCHIP_SPLIT && !can_split)
 		die(EXIT_DEVICE, "%s: has no split interrupt chips; try --irqchip kernel or user",
 		    vm->path);
-	if (mode == IRQCHIP_USER && o->cpus > 1)
-		die(EXIT_DEVICE, "-c %u: with interrupt chips in user space one CPU is possible",
-		    o->cpus);
+	if (mode == IRQCHIP_USER && o->cpus > APIC_MAX_CPUS)
+		die(EXIT_SETUP, "-c %u: with interrupt chips in user space %u CPUs are possible",
+		    o->cpus, APIC_MAX_CPUS);
 	return mode;
 }
 
@@ -145,12 +145,17 @@ static void check_cpus(const struct vm *vm, unsigned int cpus)
 		die(EXIT_DEVICE, "-c %u: %s runs at most %d CPUs", cpus, vm->path, max);
 }
 
+static void add_local_apic(struct machine *m, struct vcpu *vcpu)
+{
+	vcpu->local_apic = local_apic_add(&m->irqchip, vcpu, &m->loop);
+	vcpu->irqs = &vcpu->local_apic->source;
+}
+
 static void create_vcpus(struct machine *m)
 {
 	bool kernel_apic = m->irqchip.mode != IRQCHIP_USER;
 	struct cpuid_machine machine = {
 		.cpus = m->nr_vcpus,
-		.apic = kernel_apic,
 		.kernel_apic = kernel_apic,
 		.tsc_deadline = kernel_apic &&
 				vm_extension(&m->vm, MINIVMM_CAP_TSC_DEADLINE_TIMER) > 0,
@@ -162,17 +167,18 @@ static void create_vcpus(struct machine *m)
 		struct vcpu *vcpu = &m->vcpus[i];
 
 		vcpu->id = i;
-		vcpu->apic = machine.apic;
 		vcpu->pio = &m->pio;
 		vcpu->mmio = &m->mmio;
 		vcpu->ram = &m->ram;
 		vcpu->irqchip = &m->irqchip;
 		vcpu->ended = vcpu_ended;
 		vcpu->machine = m;
+		if (!kernel_apic)
+			add_local_apic(m, vcpu);
 		vcpu_create(vcpu, &m->vm, cpuid);
 	}
 	/* The 8259s are wired to the boot CPU. */
-	if (m->irqchip.mode != IRQCHIP_KERNEL)
+	if (m->irqchip.mode == IRQCHIP_SPLIT)
 		m->vcpus[0].irqs = &m->irqchip.extint;
 	free(cpuid);
 }

@@ -148,7 +148,7 @@ int command_run(int argc, char **argv)
 	entry = linux_load(&image, &machine.ram);
 
 	machine_build(&machine, &o.machine);
-	acpi_tables_write(&machine.ram, machine.nr_vcpus, machine.irqchip.mode != IRQCHIP_USER);
+	acpi_tables_write(&machine.ram, machine.nr_vcpus);
 	vcpu_setup_long(&machine.vcpus[0], &machine.ram, entry, LAYOUT_ZERO_PAGE);
 	code = machine_run(&machine);
 	report_end(&machine, code);

@@ -85,25 +85,116 @@ static void inject(struct vcpu *vcpu)
 	run->request_interrupt_window = irqs->intr(irqs);
 }
 
-/*
- * Wait for an interrupt. Where the kernel has the local APICs, it does that.
- * Return: whether the guest can ever get one.
- */
-static bool halt(struct vcpu *vcpu)
+/* What it must look at before it goes on */
+static bool has_news(const struct vcpu *vcpu)
+{
+	return atomic_load(&vcpu->stop) || atomic_load(&vcpu->events);
+}
+
+/* Wait for an event, or, unless they are masked, an interrupt. */
+static void wait_for_wake(struct vcpu *vcpu, bool interrupts)
 {
 	struct irq_source *irqs = vcpu->irqs;
 
-	/* No NMI source and a single CPU: nobody could wake it. */
-	if (!vcpu->run->if_flag)
-		return false;
-
 	pthread_mutex_lock(&vcpu->halt_lock);
 	atomic_store(&vcpu->place, VCPU_HALTED);
-	while (!irqs->intr(irqs) && !atomic_load(&vcpu->stop))
+	while (!has_news(vcpu) && !(interrupts && irqs->intr(irqs)))
 		pthread_cond_wait(&vcpu->halt_wake, &vcpu->halt_lock);
 	atomic_store(&vcpu->place, VCPU_OUTSIDE);
 	pthread_mutex_unlock(&vcpu->halt_lock);
-	return true;
+}
+
+/*
+ * Wait for what only another CPU can send. If all do, the guest has halted the
+ * machine.
+ */
+static void wait_for_event(struct vcpu *vcpu)
+{
+	if (local_apic_park(vcpu->local_apic))
+		end(vcpu, EXIT_POWERED_OFF);
+	wait_for_wake(vcpu, false);
+	local_apic_unpark(vcpu->local_apic);
+}
+
+/* Where the kernel has the local APICs, it does this. */
+static void halt(struct vcpu *vcpu)
+{
+	if (vcpu->run->if_flag)
+		wait_for_wake(vcpu, true);
+	else
+		wait_for_event(vcpu);
+}
+
+/* The instruction of the last exit must be over before the registers change. */
+static bool complete_exit(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	return !ioctl(vcpu->fd, MINIVMM_RUN, 0) || errno == EINTR;
+}
+
+static void stop_for_init(struct vcpu *vcpu)
+{
+	if (!vcpu->id) {
+		/* SDM 9.4.3: the boot CPU goes to its firmware, the machine starts anew. */
+		end(vcpu, EXIT_REBOOT);
+		return;
+	}
+	if (vcpu->started && !complete_exit(vcpu))
+		fail(vcpu, "MINIVMM_RUN");
+	vcpu->started = false;
+}
+
+static void start_at(struct vcpu *vcpu, u8 vector)
+{
+	if (!vcpu_setup_startup(vcpu, vector))
+		fail(vcpu, "starting a CPU");
+	local_apic_after_exit(vcpu->local_apic);
+	vcpu->started = true;
+}
+
+static void take_events(struct vcpu *vcpu)
+{
+	unsigned int events = atomic_exchange(&vcpu->events, 0);
+
+	if (events & VCPU_EVENT_INIT)
+		stop_for_init(vcpu);
+	if (events & VCPU_EVENT_SIPI)
+		start_at(vcpu, events >> VCPU_SIPI_VECTOR_SHIFT);
+	/* A CPU that waits for its SIPI drops it. */
+	if (events & VCPU_EVENT_NMI && vcpu->started && ioctl(vcpu->fd, MINIVMM_NMI, 0))
+		fail(vcpu, "MINIVMM_NMI");
+}
+
+/**
+ * vcpu_nmi - send the vCPU an NMI
+ * @vcpu: the vCPU
+ */
+void vcpu_nmi(struct vcpu *vcpu)
+{
+	atomic_fetch_or(&vcpu->events, VCPU_EVENT_NMI);
+	vcpu_kick(vcpu);
+}
+
+/**
+ * vcpu_init - stop the vCPU until a SIPI comes
+ * @vcpu: the vCPU
+ */
+void vcpu_init(struct vcpu *vcpu)
+{
+	/* What came before it has no effect any more. */
+	atomic_store(&vcpu->events, VCPU_EVENT_INIT);
+	vcpu_kick(vcpu);
+}
+
+/**
+ * vcpu_sipi - start the vCPU, which waits for it
+ * @vcpu: the vCPU
+ * @vector: the page to start at
+ */
+void vcpu_sipi(struct vcpu *vcpu, u8 vector)
+{
+	atomic_fetch_or(&vcpu->events, VCPU_EVENT_SIPI | vector << VCPU_SIPI_VECTOR_SHIFT);
+	vcpu_kick(vcpu);
 }
 
 static void port_io(struct vcpu *vcpu)
@@ -123,6 +214,8 @@ static void mmio(struct vcpu *vcpu)
 {
 	struct minivmm_run *run = vcpu->run;
 
+	if (vcpu->local_apic && local_apic_mmio(vcpu->local_apic))
+		return;
 	if (run->mmio.is_write)
 		bus_write(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 	else
@@ -139,10 +232,10 @@ static void handle_exit(struct vcpu *vcpu)
 		mmio(vcpu);
 		break;
 	case MINIVMM_EXIT_HLT:
-		if (!vcpu->irqs)
+		if (!vcpu->local_apic)
 			end(vcpu, EXIT_INTERNAL);	/* the kernel should wait */
-		else if (!halt(vcpu))
-			end(vcpu, EXIT_POWERED_OFF);
+		else
+			halt(vcpu);
 		break;
 	case MINIVMM_EXIT_IRQ_WINDOW_OPEN:
 	case MINIVMM_EXIT_INTR:
@@ -160,9 +253,10 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
-static void run_once(struct vcpu *vcpu)
+/* Return: 0 after an exit, or a negative errno. */
+static int enter(struct vcpu *vcpu)
 {
-	int ret;
+	int ret = -EINTR;
 
 	/*
 	 * In this order: a kick after the flag is cleared sets it again, and
@@ -171,16 +265,28 @@ static void run_once(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 	atomic_store(&vcpu->place, VCPU_INSIDE);
 	inject(vcpu);
-	ret = atomic_load(&vcpu->stop) ? 0 : ioctl(vcpu->fd, MINIVMM_RUN, 0);
+	if (!has_news(vcpu)) {
+		ret = ioctl(vcpu->fd, MINIVMM_RUN, 0) ? -errno : 0;
+		if (vcpu->local_apic)
+			local_apic_after_exit(vcpu->local_apic);
+	}
 	atomic_store(&vcpu->place, VCPU_OUTSIDE);
+	return ret;
+}
+
+static void run_once(struct vcpu *vcpu)
+{
+	int ret = enter(vcpu);
 
 	if (atomic_load(&vcpu->stop))
 		return;
-	if (!ret)
+	if (!ret) {
 		handle_exit(vcpu);
-	/* EAGAIN: it waited for its start-up message and got it. */
-	else if (errno != EINTR && errno != EAGAIN)
+	} else if (ret != -EINTR && ret != -EAGAIN) {
+		/* EAGAIN: it waited for its start-up message and got it. */
+		errno = -ret;
 		fail(vcpu, "MINIVMM_RUN");
+	}
 }
 
 static void *vcpu_thread(void *opaque)
@@ -193,8 +299,14 @@ static void *vcpu_thread(void *opaque)
 	sigaddset(&set, kick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 
-	while (!atomic_load(&vcpu->stop))
-		run_once(vcpu);
+	while (!atomic_load(&vcpu->stop)) {
+		if (!vcpu->started)
+			wait_for_event(vcpu);
+		if (atomic_load(&vcpu->events))
+			take_events(vcpu);
+		if (vcpu->started)
+			run_once(vcpu);
+	}
 	return NULL;
 }
 
@@ -219,6 +331,7 @@ void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *
 		die(EXIT_DEVICE, "%s: cannot map the run page: %s", vm->path, strerror(errno));
 	pthread_mutex_init(&vcpu->halt_lock, NULL);
 	pthread_cond_init(&vcpu->halt_wake, NULL);
+	vcpu->started = !vcpu->local_apic || !vcpu->id;
 	cpuid_set_apic_id(cpuid, vcpu->id);
 	if (ioctl(vcpu->fd, MINIVMM_SET_CPUID2, cpuid))
 		die(EXIT_DEVICE, "%s: refuses the vCPU's CPUID: %s", vm->path, strerror(errno));

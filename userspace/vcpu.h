@@ -17,12 +17,17 @@
 enum vcpu_place {
 	VCPU_OUTSIDE,		/* in the launcher: will look before it enters */
 	VCPU_INSIDE,		/* in MINIVMM_RUN or about to be: needs a signal */
-	VCPU_HALTED,		/* waiting in vcpu_halt(): needs the condition */
+	VCPU_HALTED,		/* waiting in the launcher: needs the condition */
 };
+
+/* What other CPUs do to one whose local APIC is in user space, as a bit mask */
+#define VCPU_EVENT_NMI		BIT(0)
+#define VCPU_EVENT_INIT		BIT(1)
+#define VCPU_EVENT_SIPI		BIT(2)
+#define VCPU_SIPI_VECTOR_SHIFT	8
 
 struct vcpu {
 	unsigned int id;	/* and its APIC ID */
-	bool apic;		/* it has a local APIC */
 	int fd;
 	struct minivmm_run *run;
 	const struct bus *pio;
@@ -30,6 +35,9 @@ struct vcpu {
 	const struct ram *ram;
 	struct irqchip *irqchip;
 	struct irq_source *irqs;	/* what we inject, or NULL */
+	struct local_apic *local_apic;	/* if it is in user space, or NULL */
+	bool started;			/* or it is for the kernel to start it */
+	atomic_uint events;		/* VCPU_EVENT_* that came */
 	pthread_t thread;
 	atomic_int place;
 	atomic_bool stop;
@@ -46,10 +54,14 @@ void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *
 void vcpu_start(struct vcpu *vcpu);
 void vcpu_stop(struct vcpu *vcpu);
 void vcpu_kick(struct vcpu *vcpu);
+void vcpu_nmi(struct vcpu *vcpu);
+void vcpu_init(struct vcpu *vcpu);
+void vcpu_sipi(struct vcpu *vcpu, u8 vector);
 
 /* vcpu_state.c */
 void vcpu_setup_real(struct vcpu *vcpu, u64 entry);
 void vcpu_setup_protected(struct vcpu *vcpu, u64 entry);
+bool vcpu_setup_startup(struct vcpu *vcpu, u8 vector);
 void vcpu_setup_long(struct vcpu *vcpu, struct ram *ram, u64 entry, u64 rsi);
 
 /* dump.c */

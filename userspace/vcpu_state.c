@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The state in which a vCPU starts: real mode, flat protected mode or 64-bit
- * mode with the first 4 GiB identity mapped.
+ * mode with the first 4 GiB identity mapped; or what a start-up message makes.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #define CR0_ET			BIT(4)
 #define CR0_NE			BIT(5)
 #define CR0_PG			BIT(31)
+#define CR0_INIT		0x60000010	/* ET, caches off */
 #define CR4_PAE			BIT(5)
 #define EFER_LME		BIT(8)
 #define EFER_LMA		BIT(10)
@@ -26,6 +27,11 @@
 #define LARGE_PAGE_SIZE		(2 * MIB)
 #define NR_PAGE_DIRS		4
 
+#define DR6_INIT		0xffff0ff0
+#define DR7_INIT		0x400
+#define SIGNATURE_INIT		0x600		/* EDX: family 6 */
+
+#define SEG_LDT			2
 #define SEG_DATA_RW		3	/* with the accessed bit */
 #define SEG_CODE_RX		11
 #define SEG_TSS_BUSY		11
@@ -46,9 +52,6 @@ static void get_sregs(const struct vcpu *vcpu, struct minivmm_sregs *sregs)
 static void set_state(const struct vcpu *vcpu, struct minivmm_sregs *sregs,
 		      const struct minivmm_regs *regs)
 {
-	/* With it enabled in here, CPUID would show a local APIC. */
-	if (!vcpu->apic)
-		sregs->apic_base = 0;
 	if (ioctl(vcpu->fd, MINIVMM_SET_SREGS, sregs) || ioctl(vcpu->fd, MINIVMM_SET_REGS, regs))
 		die(EXIT_INTERNAL, "cannot set the vCPU's state: %s", strerror(errno));
 }
@@ -157,4 +160,72 @@ void vcpu_setup_long(struct vcpu *vcpu, struct ram *ram, u64 entry, u64 rsi)
 	sregs.cr4 = CR4_PAE;
 	sregs.efer = EFER_LME | EFER_LMA;
 	set_state(vcpu, &sregs, &regs);
+}
+
+static void set_init_segments(struct minivmm_sregs *sregs, u8 vector)
+{
+	const struct minivmm_segment data = {
+		.limit = 0xffff, .type = SEG_DATA_RW, .present = 1, .s = 1,
+	};
+
+	sregs->ds = data;
+	sregs->es = data;
+	sregs->fs = data;
+	sregs->gs = data;
+	sregs->ss = data;
+	sregs->cs = data;
+	/* SDM 9.4.4: it starts at 000VV000H. */
+	sregs->cs.selector = vector << 8;
+	sregs->cs.base = vector << 12;
+	sregs->cs.type = SEG_CODE_RX;
+	sregs->tr = (struct minivmm_segment){
+		.limit = 0xffff, .type = SEG_TSS_BUSY, .present = 1,
+	};
+	sregs->ldt = (struct minivmm_segment){
+		.limit = 0xffff, .type = SEG_LDT, .present = 1,
+	};
+	sregs->gdt.base = 0;
+	sregs->gdt.limit = 0xffff;
+	sregs->idt = sregs->gdt;
+}
+
+/**
+ * vcpu_setup_startup - start where a SIPI says, after an INIT
+ * @vcpu: the vCPU; its last exit's instruction is complete
+ * @vector: the SIPI's: the page to start at
+ *
+ * SDM table 10-1, column INIT: what is not named here stays, the FPU's state
+ * and most MSRs. Context: the vCPU's thread.
+ *
+ * Return: whether the device took it; errno if not.
+ */
+bool vcpu_setup_startup(struct vcpu *vcpu, u8 vector)
+{
+	struct minivmm_vcpu_events events = {
+		.flags = MINIVMM_VCPUEVENT_VALID_NMI_PENDING | MINIVMM_VCPUEVENT_VALID_SHADOW,
+	};
+	struct minivmm_debugregs debugregs = { .dr6 = DR6_INIT, .dr7 = DR7_INIT };
+	struct minivmm_regs regs = { .rdx = SIGNATURE_INIT, .rflags = RFLAGS_RESERVED };
+	struct minivmm_sregs sregs;
+
+	if (ioctl(vcpu->fd, MINIVMM_GET_SREGS, &sregs))
+		return false;
+	set_init_segments(&sregs, vector);
+	sregs.cr0 = CR0_INIT;
+	sregs.cr2 = 0;
+	sregs.cr3 = 0;
+	sregs.cr4 = 0;
+	sregs.cr8 = 0;
+	sregs.efer = 0;
+	memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
+	if (ioctl(vcpu->fd, MINIVMM_SET_SREGS, &sregs) ||
+	    ioctl(vcpu->fd, MINIVMM_SET_REGS, &regs) ||
+	    ioctl(vcpu->fd, MINIVMM_SET_DEBUGREGS, &debugregs) ||
+	    ioctl(vcpu->fd, MINIVMM_SET_VCPU_EVENTS, &events))
+		return false;
+	/* As an exit from that state would leave it */
+	vcpu->run->cr8 = sregs.cr8;
+	vcpu->run->apic_base = sregs.apic_base;
+	vcpu->run->ready_for_interrupt_injection = 0;
+	return true;
 }

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The local APICs in user space as part of the machine: their place in memory,
+ * the clock of their timers, and the kick to a vCPU that has something to take.
+ *
+ * The 8259 pair's INTR is wired to LINT0 of the boot CPU, as on a PC.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "local_apic.h"
+#include "report.h"
+#include "vcpu.h"
+
+static u64 now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+/* After whatever may have changed what the vCPU should take. */
+static void publish(struct local_apic *local)
+{
+	bool intr = apic_intr(local->apic);
+	bool rises = intr && !atomic_load(&local->intr);
+
+	/* Sequentially consistent, and before the kick: see vcpu_kick(). */
+	atomic_store(&local->intr, intr);
+	if (rises)
+		vcpu_kick(local->vcpu);
+}
+
+static void woken(void *machine, unsigned int cpu)
+{
+	struct irqchip *chip = machine;
+
+	publish(&chip->apics.cpu[cpu]);
+}
+
+static void got_nmi(void *machine, unsigned int cpu)
+{
+	struct irqchip *chip = machine;
+
+	vcpu_nmi(chip->apics.cpu[cpu].vcpu);
+}
+
+static void got_init(void *machine, unsigned int cpu)
+{
+	struct irqchip *chip = machine;
+
+	publish(&chip->apics.cpu[cpu]);		/* what was pending is gone */
+	vcpu_init(chip->apics.cpu[cpu].vcpu);
+}
+
+static void got_sipi(void *machine, unsigned int cpu, u8 vector)
+{
+	struct irqchip *chip = machine;
+
+	vcpu_sipi(chip->apics.cpu[cpu].vcpu, vector);
+}
+
+static void sent_eoi(void *machine, u8 vector)
+{
+	struct irqchip *chip = machine;
+
+	ioapic_eoi(&chip->ioapic, vector);
+}
+
+static const struct apic_ops apic_ops = {
+	.wake = woken, .nmi = got_nmi, .init = got_init, .sipi = got_sipi, .eoi = sent_eoi,
+};
+
+/**
+ * local_apics_init - all local APICs as a PC's firmware leaves them
+ * @chip: the chips they are part of
+ * @cpus: how many local_apic_add() will add
+ */
+void local_apics_init(struct irqchip *chip, unsigned int cpus)
+{
+	apic_bus_init(&chip->apics.bus, cpus, &apic_ops, chip);
+	apic_set_virtual_wire(&chip->apics.bus.apic[0]);
+}
+
+/* Has the timerfd expire when the APIC's timer does. */
+static void arm(struct local_apic *local)
+{
+	u64 deadline = apic_timer_deadline(local->apic);
+	struct itimerspec when = { 0 };
+
+	if (deadline == local->deadline_ns)
+		return;
+	local->deadline_ns = deadline;
+	if (deadline != APIC_NEVER) {
+		when.it_value.tv_sec = deadline / NSEC_PER_SEC;
+		when.it_value.tv_nsec = deadline % NSEC_PER_SEC;
+	}
+	timerfd_settime(local->expiry.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void expired(struct loop_source *source)
+{
+	struct local_apic *local = container_of(source, struct local_apic, expiry);
+	u64 expirations;
+
+	pthread_mutex_lock(&local->chip->lock);
+	/* Nothing to read: the guest set another time meanwhile. */
+	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
+		apic_timer_run(local->apic, now_ns());
+		arm(local);
+	}
+	pthread_mutex_unlock(&local->chip->lock);
+}
+
+static bool source_intr(struct irq_source *source)
+{
+	return atomic_load(&container_of(source, struct local_apic, source)->intr);
+}
+
+static u8 source_acknowledge(struct irq_source *source)
+{
+	struct local_apic *local = container_of(source, struct local_apic, source);
+	struct irqchip *chip = local->chip;
+	int vector;
+
+	pthread_mutex_lock(&chip->lock);
+	vector = apic_acknowledge(local->apic);
+	if (vector == APIC_EXTINT) {
+		vector = pic_acknowledge(&chip->pic);
+		local_apics_set_extint(chip, pic_intr(&chip->pic));
+	}
+	publish(local);
+	pthread_mutex_unlock(&chip->lock);
+	return vector;
+}
+
+/**
+ * local_apic_add - give a vCPU its local APIC
+ * @chip: the chips, after local_apics_init()
+ * @vcpu: the vCPU; its ID is the APIC's
+ * @loop: whose thread runs the APIC's timer
+ */
+struct local_apic *local_apic_add(struct irqchip *chip, struct vcpu *vcpu, struct loop *loop)
+{
+	struct local_apic *local = &chip->apics.cpu[vcpu->id];
+
+	local->source.intr = source_intr;
+	local->source.acknowledge = source_acknowledge;
+	local->chip = chip;
+	local->apic = &chip->apics.bus.apic[vcpu->id];
+	local->vcpu = vcpu;
+	local->enabled = true;
+	local->deadline_ns = APIC_NEVER;
+	local->expiry.ready = expired;
+	local->expiry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (local->expiry.fd < 0)
+		die(EXIT_SETUP, "cannot make a timerfd: %s", strerror(errno));
+	loop_add(loop, &local->expiry);
+	return local;
+}
+
+/**
+ * local_apics_set_extint - drive the 8259 pair's INTR
+ * @chip: the chips, locked
+ * @level: asserted?
+ */
+void local_apics_set_extint(struct irqchip *chip, bool level)
+{
+	struct local_apic *boot = &chip->apics.cpu[0];
+
+	apic_set_lint(boot->apic, 0, level);
+	publish(boot);
+}
+
+/**
+ * local_apics_deliver - deliver what an entry of the I/O APIC says
+ * @ioapic: the chips', which are locked
+ * @entry: one of its entries
+ *
+ * Return: as ioapic.deliver()
+ */
+int local_apics_deliver(struct ioapic *ioapic, u64 entry)
+{
+	struct irqchip *chip = container_of(ioapic, struct irqchip, ioapic);
+	const struct apic_message msg = {
+		.dest = IOAPIC_DEST(entry),
+		.vector = IOAPIC_VECTOR(entry),
+		.mode = IOAPIC_MODE(entry),
+		.logical = entry & IOAPIC_LOGICAL,
+		.level = entry & IOAPIC_LEVEL,
+	};
+
+	return apic_deliver(&chip->apics.bus, &msg) ? 1 : -1;
+}
+
+/*
+ * SDM 11.4.1: registers are accessed as aligned 32-bit words. Reads of a part
+ * work on every processor there is; other writes are undefined, and ignored.
+ */
+static void access_register(struct local_apic *local, unsigned int offset)
+{
+	struct minivmm_run *run = local->vcpu->run;
+	unsigned int reg = offset & ~0xfU;
+	u32 value;
+
+	if (!run->mmio.is_write) {
+		value = apic_read(local->apic, reg, now_ns());
+		value = offset & 0xc ? 0 : value >> 8 * (offset & 3);
+		memset(run->mmio.data, 0, sizeof(run->mmio.data));
+		memcpy(run->mmio.data, &value, sizeof(value));
+	} else if (offset == reg && run->mmio.len == sizeof(value)) {
+		memcpy(&value, run->mmio.data, sizeof(value));
+		apic_write(local->apic, reg, value, now_ns());
+	}
+}
+
+/**
+ * local_apic_mmio - the vCPU has accessed memory: is it its local APIC?
+ * @local: the local APIC
+ *
+ * Every vCPU finds its own at the same address, so it is no device of the bus.
+ * Context: the vCPU's thread, after MINIVMM_EXIT_MMIO.
+ *
+ * Return: whether it was; then the access is done.
+ */
+bool local_apic_mmio(struct local_apic *local)
+{
+	struct minivmm_run *run = local->vcpu->run;
+	u64 offset = run->mmio.phys_addr - APIC_BASE;
+
+	if (!local->enabled || offset >= APIC_LEN)
+		return false;
+	pthread_mutex_lock(&local->chip->lock);
+	access_register(local, offset);
+	/* It may have been the task priority, or have let an interrupt through. */
+	local->cr8 = apic_cr8(local->apic);
+	run->cr8 = local->cr8;
+	publish(local);
+	arm(local);
+	pthread_mutex_unlock(&local->chip->lock);
+	return true;
+}
+
+/**
+ * local_apic_after_exit - take over what the vCPU itself has of its APIC
+ * @local: the local APIC
+ *
+ * CR8 is the task priority (SDM 11.8.6), IA32_APIC_BASE enables the APIC.
+ * Context: the vCPU's thread, after MINIVMM_RUN.
+ */
+void local_apic_after_exit(struct local_apic *local)
+{
+	const struct minivmm_run *run = local->vcpu->run;
+	bool enabled = run->apic_base & APIC_BASE_ENABLE;
+
+	if (run->cr8 == local->cr8 && enabled == local->enabled)
+		return;
+	pthread_mutex_lock(&local->chip->lock);
+	if (run->cr8 != local->cr8)
+		apic_set_cr8(local->apic, run->cr8);
+	if (enabled != local->enabled)
+		apic_set_enabled(local->apic, enabled);
+	local->cr8 = run->cr8;
+	local->enabled = enabled;
+	publish(local);
+	arm(local);
+	pthread_mutex_unlock(&local->chip->lock);
+}
+
+/**
+ * local_apic_park - from now on the vCPU hears of NMI, INIT and SIPI alone
+ * @local: the local APIC
+ *
+ * Return: whether that was the last one, so that none is left to send them.
+ */
+bool local_apic_park(struct local_apic *local)
+{
+	struct local_apics *all = &local->chip->apics;
+	bool last;
+
+	pthread_mutex_lock(&local->chip->lock);
+	last = ++all->nr_parked == all->bus.nr;
+	/* Sent, but its receiver has not left yet. */
+	for (unsigned int i = 0; i < all->bus.nr; i++)
+		last &= !atomic_load(&all->cpu[i].vcpu->events);
+	pthread_mutex_unlock(&local->chip->lock);
+	return last;
+}
+
+/**
+ * local_apic_unpark - the vCPU is about to look at its events
+ * @local: the local APIC, after local_apic_park()
+ */
+void local_apic_unpark(struct local_apic *local)
+{
+	pthread_mutex_lock(&local->chip->lock);
+	local->chip->apics.nr_parked--;
+	pthread_mutex_unlock(&local->chip->lock);
+}
