@@ -292,12 +292,19 @@ end flat
 #define APIC_SVR	(APIC + 0x0f0)
 #define APIC_ICR	(APIC + 0x300)
 #define APIC_ICR_HIGH	(APIC + 0x310)
+#define APIC_LVT_TIMER	(APIC + 0x320)
+#define APIC_INITIAL	(APIC + 0x380)
+#define APIC_DIVIDE	(APIC + 0x3e0)
 #define IOAPIC		0xfec00000
 #define IOAPIC_WINDOW	(IOAPIC + 0x10)
 #define ENTRY_LEVEL	0x8000
+#define ENTRY_MASKED	0x10000
+#define PERIODIC	0x20000
+#define TO_SELF		0x40000
 #define VECTOR		0x31
 #define AP_CODE		0x8000
 #define AP_FLAG		0x9000
+#define AP_NMI_FLAG	0x9001
 #define IDT		0xa000
 
 	.macro write_ioapic reg, value
@@ -329,6 +336,13 @@ end flat
 8:
 	.endm
 
+	.macro init_sipi
+	movl	$0x01000000, APIC_ICR_HIGH
+	movl	$0x4500, APIC_ICR
+	movl	$0x01000000, APIC_ICR_HIGH
+	movl	$(0x4600 | AP_CODE >> 12), APIC_ICR
+	.endm
+
 	/* INIT, then the start-up message: the second CPU runs what is at @from. */
 	.macro start_second_cpu name, from, to
 	movl	$(0x100000 + \from - guest_\name), %esi
@@ -336,10 +350,13 @@ end flat
 	movl	$AP_CODE, %edi
 	rep movsb
 	movl	$0x1ff, APIC_SVR
-	movl	$0x01000000, APIC_ICR_HIGH
-	movl	$0x4500, APIC_ICR
-	movl	$0x01000000, APIC_ICR_HIGH
-	movl	$(0x4600 | AP_CODE >> 12), APIC_ICR
+	init_sipi
+	.endm
+
+	.macro wait_for flag, value
+77:	inb	$0x80, %al
+	cmpb	$\value, \flag
+	jne	77b
 	.endm
 
 	/* The second CPU says so, then the first ends the machine. */
@@ -373,6 +390,69 @@ guest second_faults
 	.code32
 3:
 end second_faults
+
+	/* The second CPU takes an NMI while it is halted, and starts anew from within. */
+guest second_restarts
+	start_second_cpu second_restarts, 2f, 4f
+	movl	$(AP_CODE << 12 | (3f - 2b)), 2 * 4	/* real mode's vector of NMI */
+	wait_for AP_FLAG, 1
+	putc	'1'
+	movl	$0x01000000, APIC_ICR_HIGH
+	movl	$0x4400, APIC_ICR
+	wait_for AP_NMI_FLAG, 1
+	putc	'N'
+	init_sipi
+	wait_for AP_FLAG, 2
+	putc	'2'
+	power_off
+	.code16
+2:	movw	$AP_CODE, %sp
+	incb	AP_FLAG
+1:	hlt
+	jmp	1b
+3:	incb	AP_NMI_FLAG
+1:	inb	$0x80, %al
+	jmp	1b
+	.code32
+4:
+end second_restarts
+
+	/* Both CPUs halt with interrupts off. */
+guest both_halt
+	start_second_cpu both_halt, 2f, 3f
+	wait_for AP_FLAG, 1
+	putc	'H'
+	hlt
+	.code16
+2:	movb	$1, AP_FLAG
+	hlt
+	.code32
+3:
+end both_halt
+
+	/* The local APIC's timer ends ten HLTs; then an interrupt to itself. */
+guest timer_apic
+	init_apics timer_apic, 2f, 23, ENTRY_MASKED
+	movl	$0x0b, APIC_DIVIDE
+	movl	$(PERIODIC | VECTOR), APIC_LVT_TIMER
+	movl	$100000, APIC_INITIAL
+	xorl	%ecx, %ecx
+1:	sti
+	hlt
+	cli
+	cmpl	$10, %ecx
+	jb	1b
+	movl	$0, APIC_INITIAL
+	putc	'T'
+	sti
+	movl	$(TO_SELF | VECTOR), APIC_ICR
+	wait_for %cl, 11
+	putc	'S'
+	power_off
+2:	incl	%ecx
+	movl	$0, APIC_EOI
+	iret
+end timer_apic
 
 	/* Ten interrupts of the timer by the I/O APIC, at pin 2. */
 guest timer_ioapic

@@ -39,6 +39,9 @@ GUEST(unclaimed);
 GUEST(nowhere);
 GUEST(two_cpus);
 GUEST(second_faults);
+GUEST(second_restarts);
+GUEST(both_halt);
+GUEST(timer_apic);
 GUEST(timer_ioapic);
 GUEST(echo_level);
 
@@ -176,10 +179,21 @@ static void test_apics(void)
 {
 	cpus = "2";
 	ENDS(timer_ioapic, "32", EXIT_POWERED_OFF, "T", "the timer by the I/O APIC");
+	ENDS(timer_apic, "32", EXIT_POWERED_OFF, "TS", "the local APIC's timer, and to itself");
 	ECHOES(echo_level, "32", 100, "a level, again after each EOI");
 	ENDS(two_cpus, "32", EXIT_POWERED_OFF, "21", "the second CPU starts");
+	ENDS(second_restarts, "32", EXIT_POWERED_OFF, "1N2", "it takes an NMI, and an INIT");
 	ENDS(second_faults, "32", EXIT_TRIPLE_FAULT, "CPU 1\n", "and its end is reported");
 	test_signal(guest_halt, guest_halt_end, SIGTERM, "SIGTERM, one CPU never started");
+	cpus = "1";
+}
+
+/* A halt that nothing can end is seen where the halted wait for us. */
+static void test_halts(void)
+{
+	cpus = "3";
+	ENDS(hello, "16", EXIT_POWERED_OFF, "Hi", "all CPUs halted or never started");
+	ENDS(both_halt, "32", EXIT_POWERED_OFF, "H", "two halted, one never started");
 	cpus = "1";
 }
 
@@ -217,6 +231,8 @@ int main(int argc, char **argv)
 	close(mkstemp(file));
 	test_ends();
 	test_pic();
+	test_apics();
+	test_halts();
 	test_flood();
 	test_signal(guest_spin, guest_spin_end, SIGTERM, "SIGTERM, running guest");
 	test_signal(guest_halt, guest_halt_end, SIGINT, "SIGINT, halted guest");
