@@ -460,7 +460,7 @@ struct mv_vcpu {
 	struct {
 		u64 msr;
 		u32 gen;	/* the vm->clock.gen that the page shows */
-		bool want_wall;	/* the guest asked for the wall clock */
+		u64 wall_gpa;	/* where the wall clock is to be written, or 0 */
 	} clock;
 	struct {
 		u64 msr;

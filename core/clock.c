@@ -73,6 +73,9 @@ static u64 clock_at(const struct mv_vm *vm, u64 host_tsc)
 	const struct mv_tick_length *tick = &vm->clock.tick;
 	u64 ticks = host_tsc - vm->clock.tsc;
 
+	/* if the TSCs of two CPUs disagree: nobody's clock goes back far */
+	if ((s64)ticks < 0)
+		return vm->clock.ns;
 	ticks = tick->shift < 0 ? ticks >> -tick->shift : ticks << tick->shift;
 	return vm->clock.ns + mul_u64_u32_shr(ticks, tick->mul, 32);
 }
@@ -132,7 +135,7 @@ static void fill_time_info(const struct mv_vcpu *vcpu,
 }
 
 /* The real time when the clock was 0 */
-static void write_wall_clock(struct mv_vcpu *vcpu)
+static void write_wall_clock(struct mv_vcpu *vcpu, u64 gpa)
 {
 	struct minivmm_clock_data now;
 	struct pvclock_wall_clock wall = {};
@@ -143,8 +146,7 @@ static void write_wall_clock(struct mv_vcpu *vcpu)
 	ns = div_u64_rem(now.realtime - now.clock, NSEC_PER_SEC, &rest);
 	wall.sec = ns;
 	wall.nsec = rest;
-	write_versioned(vcpu, READ_ONCE(vcpu->vm->clock.wall_msr),
-			&wall.version, sizeof(wall));
+	write_versioned(vcpu, gpa, &wall.version, sizeof(wall));
 }
 
 /**
@@ -166,9 +168,9 @@ void mv_clock_update(struct mv_vcpu *vcpu)
 	if (vcpu->clock.msr & KVM_MSR_ENABLED)
 		write_versioned(vcpu, vcpu->clock.msr & ~KVM_MSR_ENABLED,
 				&info.version, sizeof(info));
-	if (vcpu->clock.want_wall) {
-		vcpu->clock.want_wall = false;
-		write_wall_clock(vcpu);
+	if (vcpu->clock.wall_gpa) {
+		write_wall_clock(vcpu, vcpu->clock.wall_gpa);
+		vcpu->clock.wall_gpa = 0;
 	}
 }
 
@@ -207,7 +209,7 @@ void mv_write_system_time(struct mv_vcpu *vcpu, u64 data)
 void mv_write_wall_clock(struct mv_vcpu *vcpu, u64 data)
 {
 	WRITE_ONCE(vcpu->vm->clock.wall_msr, data);
-	vcpu->clock.want_wall = data;
+	vcpu->clock.wall_gpa = data;
 	if (data)
 		vcpu->clock.gen = 0;
 }
@@ -224,11 +226,11 @@ void mv_write_wall_clock(struct mv_vcpu *vcpu, u64 data)
 void mv_get_clock(struct mv_vm *vm, struct minivmm_clock_data *data)
 {
 	memset(data, 0, sizeof(*data));
+	spin_lock(&vm->time_lock);
 	local_irq_disable();
 	data->host_tsc = rdtsc_ordered();
 	data->realtime = ktime_get_real_ns();
 	local_irq_enable();
-	spin_lock(&vm->time_lock);
 	data->clock = clock_at(vm, data->host_tsc);
 	spin_unlock(&vm->time_lock);
 	data->flags = MINIVMM_CLOCK_REALTIME | MINIVMM_CLOCK_HOST_TSC;

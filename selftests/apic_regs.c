@@ -28,10 +28,15 @@ static void run(void *fn, u64 arg)
 	ASSERT_DONE(vcpu);
 }
 
-/* The feature is never in what KVM calls supported: it needs a local APIC. */
+/* Older KVMs leave it out of what they support: it needs a local APIC. */
 static void offer_deadline_timer(void)
 {
 	cpuid_entry(supported_cpuid(), 1, 0)->ecx |= 1U << 24;
+}
+
+static void hide_deadline_timer(void)
+{
+	cpuid_entry(supported_cpuid(), 1, 0)->ecx &= ~(1U << 24);
 }
 
 static volatile u64 hits;
@@ -303,11 +308,13 @@ static void run_strict(void *fn, u64 arg)
 
 TEST(xapic_masks)
 {
+	hide_deadline_timer();
 	run_strict(guest_masks, XAPIC);
 }
 
 TEST(x2apic_masks)
 {
+	hide_deadline_timer();
 	run_strict(guest_masks, X2APIC);
 }
 
@@ -426,7 +433,7 @@ static void guest_deadline_mode_bit(u64 expected)
 /* Bit 18 of the LVT timer exists with CPUID.1:ECX.TSC_Deadline alone. */
 TEST(lvt_timer_without_deadline)
 {
-	cpuid_entry(supported_cpuid(), 1, 0)->ecx &= ~(1U << 24);
+	hide_deadline_timer();
 	run(guest_deadline_mode_bit, LVT_MASKED | 0x40);
 }
 
@@ -490,8 +497,6 @@ static void guest_x2apic_write_only(void)
 
 TEST(x2apic_write_only)
 {
-	if (!dev_is_minivmm())
-		SKIP("KVM 6.1 with APICv lets the CPU read them");
 	run(guest_x2apic_write_only, 0);
 }
 
@@ -563,8 +568,6 @@ static void guest_x2apic_reserved_reads(void)
 
 TEST(x2apic_reserved_reads)
 {
-	if (!dev_is_minivmm())
-		SKIP("KVM 6.1 with APICv lets the CPU read them");
 	run(guest_x2apic_reserved_reads, 0);
 }
 
@@ -615,7 +618,10 @@ TEST(x2apic_upper_half)
 	run(guest_x2apic_upper_half, 0);
 }
 
-static const struct mask reserved_bits[] = {
+static const struct {
+	u32 reg;
+	u32 reserved;
+} reserved_bits[] = {
 	{ APIC_TPR, ~0xffU },
 	{ APIC_SVR, ~(0x1ffU | 1U << 9 | SVR_NO_EOI_BROADCAST) },
 	{ APIC_LVT_TIMER, ~(0x700ffU | LVT_PENDING) },
@@ -629,15 +635,16 @@ static const struct mask reserved_bits[] = {
 
 static void guest_x2apic_reserved_bits(void)
 {
-	u32 i, bit;
+	u32 i, bit, msr;
 
 	apic_start(X2APIC);
-	for (i = 0; i < ARRAY_SIZE(reserved_bits); i++)
+	for (i = 0; i < ARRAY_SIZE(reserved_bits); i++) {
+		msr = X2APIC_MSR(reserved_bits[i].reg);
 		for (bit = 0; bit < 32; bit++)
-			if (reserved_bits[i].writable >> bit & 1)
-				GUEST_ASSERT_EQ(wrmsr_safe(
-					X2APIC_MSR(reserved_bits[i].reg),
-					1UL << bit), GP_VECTOR);
+			if (reserved_bits[i].reserved >> bit & 1)
+				GUEST_ASSERT_EQ(wrmsr_safe(msr, 1UL << bit),
+						GP_VECTOR);
+	}
 }
 
 TEST(x2apic_reserved_bits)
@@ -662,8 +669,6 @@ static void guest_x2apic_icr_reserved(void)
 
 TEST(x2apic_icr_reserved)
 {
-	if (!dev_is_minivmm())
-		SKIP("KVM before 6.12 has no reserved bits in ICR");
 	run(guest_x2apic_icr_reserved, 0);
 }
 
@@ -775,20 +780,10 @@ TEST(x2apic_msrs_when_disabled)
 	run(guest_x2apic_msrs_disabled, 0);
 }
 
-static void guest_mmio_closed(u64 base)
-{
-	apic_start(base & APICBASE_EXTD ? X2APIC : XAPIC);
-	apic_write(APIC_TPR, 0x10);
-	wrmsr(MSR_IA32_APICBASE, base);
-	xapic_write(APIC_TPR, 0x50);
-	/* An APIC that is off may forget what it had (SDM 11.4.3). */
-	GUEST_ASSERT(read_cr8() != 5);
-}
-
 /* Where xAPIC's page is then depends on the VM: memory, a device, nothing. */
-static void mmio_closed(u64 base)
+static void mmio_closed(void *fn)
 {
-	struct vcpu *vcpu = start(guest_mmio_closed, base);
+	struct vcpu *vcpu = start(fn, 0);
 	int reason;
 
 	do
@@ -797,16 +792,32 @@ static void mmio_closed(u64 base)
 	ASSERT_EQ(vcpu_guest_call(vcpu, reason, NULL), GUEST_DONE);
 }
 
+static void guest_page_in_x2apic_mode(void)
+{
+	apic_start(X2APIC);
+	apic_write(APIC_TPR, 0x10);
+	xapic_write(APIC_TPR, 0x50);
+	GUEST_ASSERT_EQ(apic_read(APIC_TPR), 0x10);
+}
+
 TEST(xapic_page_in_x2apic_mode)
 {
-	mmio_closed(XAPIC_GPA | APICBASE_BSP | APICBASE_EN | APICBASE_EXTD);
+	mmio_closed(guest_page_in_x2apic_mode);
+}
+
+static void guest_page_when_disabled(void)
+{
+	apic_start(XAPIC);
+	xapic_write(APIC_TPR, 0x10);
+	wrmsr(MSR_IA32_APICBASE, XAPIC_GPA | APICBASE_BSP);
+	xapic_write(APIC_TPR, 0x50);
+	wrmsr(MSR_IA32_APICBASE, XAPIC_GPA | APICBASE_BSP | APICBASE_EN);
+	GUEST_ASSERT(xapic_read(APIC_TPR) != 0x50);
 }
 
 TEST(xapic_page_when_disabled)
 {
-	if (!dev_is_minivmm())
-		SKIP("disabling keeps KVM's registers");
-	mmio_closed(XAPIC_GPA | APICBASE_BSP);
+	mmio_closed(guest_page_when_disabled);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -1288,7 +1299,7 @@ static void round_trip(u64 mode)
 	vcpu_set_apic_mode(to, mode);
 	vcpu_set_lapic(to, &lapic);
 	copy = vcpu_lapic(to);
-	/* KVM computes PPR from its cache of what is in service, not yet set. */
+	/* KVM computes PPR from a cache of what is in service, not yet set. */
 	if (!dev_is_minivmm())
 		*lapic_reg(&copy, APIC_PPR) = *lapic_reg(&lapic, APIC_PPR);
 	for (reg = 0; reg < MINIVMM_APIC_REG_SIZE; reg += 16)
