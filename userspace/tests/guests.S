@@ -394,7 +394,7 @@ end second_faults
 	/* The second CPU takes an NMI while it is halted, and starts anew from within. */
 guest second_restarts
 	start_second_cpu second_restarts, 2f, 4f
-	movl	$(AP_CODE << 12 | (3f - 2b)), 2 * 4	/* real mode's vector of NMI */
+	movl	$(AP_CODE << 12 | (3f - 2f)), 2 * 4	/* real mode's vector of NMI */
 	wait_for AP_FLAG, 1
 	putc	'1'
 	movl	$0x01000000, APIC_ICR_HIGH
