@@ -250,6 +250,7 @@ static struct mv_vcpu *vcpu_by_id(struct mv_vm *vm, u32 id)
 		return NULL;
 	/* The guest chooses @id. */
 	id = array_index_nospec(id, MV_MAX_VCPU_ID);
+	/* all of it, if it is there at all: see create_fd_locked() */
 	return smp_load_acquire(&vm->vcpus[id]);
 }
 
