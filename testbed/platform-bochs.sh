@@ -75,7 +75,7 @@ patch_bochs()
 	printf %b "$4" | dd of="$1" bs=1 seek=$((at + $3)) conv=notrunc status=none
 }
 
-# bochs_binary FILE: Debian's Bochs, less three bugs that keep a guest with a local
+# bochs_binary FILE: Debian's Bochs, less four bugs that keep a guest with a local
 # APIC from running with APICv, and one of hosts with several CPUs, on stock KVM too.
 bochs_binary()
 {
@@ -111,6 +111,22 @@ bochs_binary()
 	# since what was requested before is among what is requested now.
 	old='\x3a\x83\xf9\x8f\x00\x00\x72\x06\x88\x83\xf9\x8f\x00\x00'
 	new='\x85\xc0\x78\x0a\x88\x83\xf9\x8f\x00\x00\x0f\x1f\x40\x00'
+	patch_bochs "$1" "$old" 0 "$new" || return
+
+	# An interrupt for the host, which may come while the guest has IF=0, has
+	# a virtual interrupt delivered that waits for IF=1. In
+	# HandleExtInterrupt(), the question whether an SVM guest runs makes room:
+	#	cmpb $0,0x8eb9(%rbx); je 1f; mov %rbx,%rdi	in a VMX guest?
+	#	mov 0x91dc(%rbx),%eax; not %eax			... event_mask
+	#	and 0x91d8(%rbx),%eax; test $2,%ah; jne 2f	... pending_event
+	#	jmp to the call of VMexit_ExtInterrupt()
+	old='\x80\xbf\xa8\x91\x00\x00\x00\x74\x14\x48\x8b\x87\xc8\x91\x00\x00'
+	old+='\xf6\x80\xec\x00\x00\x00\x01\x0f\x85\xbe\x00\x00\x00'
+	old+='\x80\xbb\xb9\x8e\x00\x00\x00\x74\x15\x48\x89\xdf'
+	old+='\xf6\x83\xd9\x91\x00\x00\x02\x0f\x85\x95\x00\x00\x00'
+	new='\x80\xbb\xb9\x8e\x00\x00\x00\x74\x32\x48\x89\xdf'
+	new+='\x8b\x83\xdc\x91\x00\x00\xf7\xd0\x23\x83\xd8\x91\x00\x00'
+	new+='\xf6\xc4\x02\x0f\x85\xa8\x00\x00\x00\xeb\x11'
 	patch_bochs "$1" "$old" 0 "$new" || return
 
 	# With several CPUs, a VM exit right after an exception saves the wrong
