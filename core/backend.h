@@ -431,7 +431,7 @@ struct mv_vcpu {
 	bool want_window;	/* leave the guest when it can take an interrupt */
 
 	unsigned long requests;	/* MV_REQ_*, atomic bits */
-	int cpu;		/* in the run section there, or -1; see mv_kick() */
+	int cpu;		/* in the run section there, or -1; see mp.c */
 	struct mv_lapic *lapic;	/* NULL: the client has the interrupt chips */
 	u32 eoi_gen;		/* the vm->eoi_gen that the back end has loaded */
 
@@ -580,6 +580,7 @@ enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu, u64 gpa,
 					bool write);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
+bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len);
 #define MV_DR6_BD	BIT(13)		/* general detect (SDM 18.2.3) */
 void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
 

@@ -271,7 +271,7 @@ static inline void mv_set_cr8(struct mv_vcpu *vcpu, u64 value)
 
 void mv_kick_posted(struct mv_vcpu *vcpu);
 void mv_request(struct mv_vcpu *vcpu, int request);
-/* vm->eoi_vectors changed: returns when no vCPU runs with the old ones. Sleeps. */
+/* vm->eoi_vectors changed: returns when no vCPU runs with the old ones. */
 void mv_eoi_vectors_changed(struct mv_vm *vm);
 int mv_handle_requests(struct mv_vcpu *vcpu);
 u32 mv_get_mp_state(struct mv_vcpu *vcpu);

@@ -9,11 +9,14 @@
  * Ranges do not overlap. Doorbells (ioeventfds) do not either: no write is for
  * two of them. A doorbell may lie within a range, and comes first.
  */
+#include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include "alu.h"
 #include "iobus.h"
+#include "trace.h"
 
 struct mv_iobus {
 	u32 nr;
@@ -347,6 +350,41 @@ bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 	srcu_read_unlock(&vm->irq_srcu, idx);
 	return dev;
 }
+
+/**
+ * mv_ring_port() - an OUT of the guest's: does it ring a doorbell?
+ * @vcpu: the vCPU; RAX has the value
+ * @port: the port
+ * @len: 1, 2 or 4 bytes
+ *
+ * A doorbell is there to be cheap, and signalling an eventfd needs no sleep: the
+ * guest goes on at once. Only with PREEMPT_RT its wait queue has a lock that
+ * does sleep; there every doorbell is for mv_iobus_write().
+ *
+ * Context: inside the run section. Return: true if it did, and that is all.
+ */
+bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len)
+{
+	const u64 data = vcpu->regs[MV_RAX];
+	struct mv_vm *vm = vcpu->vm;
+	struct mv_iodev *dev = NULL;
+	const struct mv_iobus *bus;
+	int idx;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !rcu_access_pointer(vm->iobus))
+		return false;
+	idx = srcu_read_lock(&vm->irq_srcu);
+	bus = srcu_dereference(vm->iobus, &vm->irq_srcu);
+	if (bus)
+		dev = find_doorbell(bus, MV_SPACE_PORT, port, len, &data);
+	if (dev) {
+		trace_minivmm_pio(true, port, len, 1, mv_truncate(data, len));
+		dev->ops->write(vm, dev, port, len, &data);
+	}
+	srcu_read_unlock(&vm->irq_srcu, idx);
+	return dev;
+}
+EXPORT_SYMBOL_GPL(mv_ring_port);
 
 /**
  * mv_iobus_destroy() - release what is on the bus

@@ -14,7 +14,8 @@ struct mv_iodev;
  * @release: nobody uses the device any more; or NULL
  *
  * Context of @read and @write: a vCPU's thread outside the run section, inside
- * vm->irq_srcu. They may sleep, but not take vm->irq_lock.
+ * vm->irq_srcu. They may sleep, but not take vm->irq_lock. A doorbell's @write
+ * may also be called inside the run section, where it must not sleep.
  */
 struct mv_iodev_ops {
 	void (*read)(struct mv_vm *vm, struct mv_iodev *dev, u64 addr,

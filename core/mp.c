@@ -228,10 +228,7 @@ static bool wait_over(struct mv_vcpu *vcpu)
 	return vcpu->mp_state == MINIVMM_MP_STATE_HALTED && halt_ends(vcpu);
 }
 
-/*
- * Waking costs more than a short spin. As long as waits end within the time
- * spun, the time grows; one that is much longer resets it.
- */
+/* Waking costs more than a short spin. */
 static bool poll(struct mv_vcpu *vcpu, u64 start)
 {
 	while (vcpu->poll_ns && !need_resched() && single_task_running()) {
@@ -244,6 +241,7 @@ static bool poll(struct mv_vcpu *vcpu, u64 start)
 	return false;
 }
 
+/* A wait that a longer spin would have met makes it longer; a long one ends it. */
 static void adapt_polling(struct mv_vcpu *vcpu, u64 waited)
 {
 	u64 limit = READ_ONCE(halt_poll_ns);
@@ -257,12 +255,13 @@ static void adapt_polling(struct mv_vcpu *vcpu, u64 waited)
 
 static void block(struct mv_vcpu *vcpu)
 {
-	mv_apic_timer_block(vcpu);
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (wait_over(vcpu) || signal_pending(current))
 			break;
+		/* again, if the clock ran ahead of the TSC and woke us early */
+		mv_apic_timer_block(vcpu);
 		schedule();
 	}
 	finish_rcuwait(&vcpu->wait);

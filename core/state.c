@@ -240,8 +240,13 @@ static void set_interrupt_bitmap(struct mv_vcpu *vcpu, const u64 *bitmap)
 	int vector = find_first_bit((const unsigned long *)bitmap,
 				    MINIVMM_NR_INTERRUPTS);
 
-	if (vector < MINIVMM_NR_INTERRUPTS)
-		mv_queue_interrupt(vcpu, vector);
+	if (vector == MINIVMM_NR_INTERRUPTS)
+		return;
+	/* Whatever chip it came from has had it acknowledged already. */
+	vcpu->ev.interrupt.queued = true;
+	vcpu->ev.interrupt.soft = false;
+	vcpu->ev.interrupt.vector = vector;
+	vcpu->check_events = true;
 }
 
 /**

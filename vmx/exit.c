@@ -332,6 +332,10 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 							 (info >> 15) & 7;
 		vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
 	}
+	else if (!vcpu->exit.pio.in &&
+		 mv_ring_port(vcpu, vcpu->exit.pio.port, vcpu->exit.pio.size)) {
+		return skip(vcpu);
+	}
 	return leave_insn(vcpu, MV_EXIT_PIO);
 }
 

@@ -3,7 +3,8 @@
  * The run section: VMX on, guest in, guest out, VMX off.
  *
  * Interrupts stay off from end to end. A host interrupt makes the guest exit
- * and the section end; it is taken when the core turns interrupts on again.
+ * and the section end; the exit has acknowledged it, and the core has it handled
+ * by vmx_host_event() before it turns interrupts on again.
  */
 #include <linux/kernel.h>
 #include <linux/printk.h>

@@ -266,7 +266,9 @@ void mv_apic_timer_check(struct mv_vcpu *vcpu)
  * mv_apic_timer_block() - have a blocked vCPU woken when its timer fires
  * @vcpu: the vCPU, about to block
  *
- * Context: process context.
+ * The host's clock and its TSC drift: it may be woken a little early.
+ *
+ * Context: process context; does not sleep.
  */
 void mv_apic_timer_block(struct mv_vcpu *vcpu)
 {
@@ -289,6 +291,5 @@ void mv_apic_timer_block(struct mv_vcpu *vcpu)
  */
 void mv_apic_timer_unblock(struct mv_vcpu *vcpu)
 {
-	if (vcpu->lapic->deadline != MV_NEVER)
-		hrtimer_cancel(&vcpu->lapic->wake_timer);
+	hrtimer_cancel(&vcpu->lapic->wake_timer);
 }

@@ -323,7 +323,22 @@ static void offer_xapic_logical(struct delivery *d, struct mv_vm *vm)
 
 static bool is_broadcast(const struct mv_irq *irq)
 {
-	return irq->dest == (irq->dest_32 ? 0xffffffff : 0xff);
+	return irq->dest == 0xffffffff || (irq->dest == 0xff && !irq->dest_32);
+}
+
+/* The client may want 0xff to be an ID like others where IDs have 32 bits. */
+static void offer_broadcast(struct delivery *d, struct mv_vm *vm)
+{
+	bool only_xapics = d->irq->dest == 0xff && vm->x2apic_no_broadcast_quirk;
+	u32 id;
+
+	for (id = 0; id <= READ_ONCE(vm->max_id); id++) {
+		struct mv_vcpu *vcpu = vcpu_by_id(vm, id);
+
+		if (vcpu && (!only_xapics || id == 0xff ||
+			     !mv_apic_is_x2apic(vcpu)))
+			offer(d, vcpu);
+	}
 }
 
 static int finish(struct delivery *d)
@@ -340,7 +355,7 @@ int mv_irq_deliver(struct mv_vm *vm, const struct mv_irq *irq)
 	struct delivery d = { .irq = irq, .result = -1 };
 
 	if (is_broadcast(irq)) {
-		offer_all(&d, vm, NULL);
+		offer_broadcast(&d, vm);
 	} else if (!irq->logical) {
 		offer(&d, vcpu_by_id(vm, irq->dest));
 	} else {
@@ -411,7 +426,6 @@ int mv_msi_deliver(struct mv_vm *vm, u64 address, u32 data)
 		irq.mode = MV_DELIVER_LOWEST;
 	if (vm->x2apic_format_32)
 		irq.dest |= (address >> 32) & 0xffffff00;
-	irq.dest_32 = vm->x2apic_no_broadcast_quirk;
 	return mv_irq_deliver(vm, &irq);
 }
 
