@@ -257,12 +257,13 @@ static void adapt_polling(struct mv_vcpu *vcpu, u64 waited)
 
 static void block(struct mv_vcpu *vcpu)
 {
-	mv_apic_timer_block(vcpu);
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (wait_over(vcpu) || signal_pending(current))
 			break;
+		/* Each time: what woke us may have been the timer, too early. */
+		mv_apic_timer_block(vcpu);
 		schedule();
 	}
 	finish_rcuwait(&vcpu->wait);

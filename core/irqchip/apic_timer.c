@@ -266,6 +266,9 @@ void mv_apic_timer_check(struct mv_vcpu *vcpu)
  * mv_apic_timer_block() - have a blocked vCPU woken when its timer fires
  * @vcpu: the vCPU, about to block
  *
+ * The host's clock is slewed, the TSC is not: it may be woken somewhat early,
+ * and must come here again then.
+ *
  * Context: process context.
  */
 void mv_apic_timer_block(struct mv_vcpu *vcpu)
@@ -289,6 +292,6 @@ void mv_apic_timer_block(struct mv_vcpu *vcpu)
  */
 void mv_apic_timer_unblock(struct mv_vcpu *vcpu)
 {
-	if (vcpu->lapic->deadline != MV_NEVER)
-		hrtimer_cancel(&vcpu->lapic->wake_timer);
+	/* The deadline may be over by the TSC, and the wake-up still to come. */
+	hrtimer_cancel(&vcpu->lapic->wake_timer);
 }
