@@ -45,8 +45,11 @@ static u64 count_to_tsc(const struct mv_lapic *lapic, u32 count)
 	return (u64)count * divisor(lapic) * tsc_khz / USEC_PER_SEC;
 }
 
+/* At most KTIME_MAX: the division below traps if its result does not fit. */
 static u64 tsc_to_ns(u64 tsc)
 {
+	if (tsc / tsc_khz >= KTIME_MAX / NSEC_PER_MSEC)
+		return KTIME_MAX;
 	return mul_u64_u32_div(tsc, USEC_PER_SEC, tsc_khz);
 }
 
