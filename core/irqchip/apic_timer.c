@@ -31,6 +31,11 @@ static u32 timer_mode(const struct mv_lapic *lapic)
 	return mv_apic_reg(lapic, APIC_LVTT) & TIMER_MODE;
 }
 
+static bool is_deadline_mode(u32 lvt)
+{
+	return (lvt & TIMER_MODE) == APIC_LVT_TIMER_TSCDEADLINE;
+}
+
 /* SDM figure 11-10: 000b is 2, 110b is 128, 111b is 1 */
 static u32 divisor(const struct mv_lapic *lapic)
 {
@@ -153,7 +158,7 @@ void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt)
 
 	if (!((old ^ lvt) & TIMER_MODE))
 		return;
-	if ((old ^ lvt) & APIC_LVT_TIMER_TSCDEADLINE) {
+	if (is_deadline_mode(old) != is_deadline_mode(lvt)) {
 		mv_apic_timer_stop(vcpu);
 		mv_apic_set_reg(lapic, APIC_TMICT, 0);
 		return;
