@@ -120,16 +120,19 @@ void mv_apic_timer_start(struct mv_vcpu *vcpu, u32 count)
 /**
  * mv_apic_timer_resume() - go on with a timer that was saved
  * @vcpu: the vCPU, its registers in place
- * @count: what was left of it
+ * @count: what was left of it; a periodic timer has something left always
  *
  * IA32_TSC_DEADLINE is an MSR of its own.
  */
 void mv_apic_timer_resume(struct mv_vcpu *vcpu, u32 count)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
+	u32 initial = mv_apic_reg(lapic, APIC_TMICT);
 
+	if (!count && timer_mode(lapic) == TIMER_PERIODIC)
+		count = initial;
 	if (count && timer_mode(lapic) != APIC_LVT_TIMER_TSCDEADLINE)
-		start(lapic, count, mv_apic_reg(lapic, APIC_TMICT));
+		start(lapic, count, initial);
 }
 
 /* A count in progress goes on with the new rate. */
@@ -170,11 +173,16 @@ void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt)
 				    MIN_PERIOD * tsc_khz / USEC_PER_SEC);
 }
 
+static u32 count_left(const struct mv_lapic *lapic, u64 tsc)
+{
+	return DIV_ROUND_UP(max(tsc_to_ns(tsc), 1ULL), divisor(lapic));
+}
+
 /**
  * mv_apic_timer_count() - the current count
  * @vcpu: the vCPU
  *
- * Return: 0 when it has run out, or in TSC-deadline mode.
+ * Return: 0 when it has run out, or in TSC-deadline mode; never before.
  */
 u32 mv_apic_timer_count(const struct mv_vcpu *vcpu)
 {
@@ -185,11 +193,11 @@ u32 mv_apic_timer_count(const struct mv_vcpu *vcpu)
 	    timer_mode(lapic) == APIC_LVT_TIMER_TSCDEADLINE)
 		return 0;
 	if (now < lapic->deadline)
-		return tsc_to_ns(lapic->deadline - now) / divisor(lapic);
+		return count_left(lapic, lapic->deadline - now);
 	if (!lapic->period)
 		return 0;
 	now = (now - lapic->deadline) % lapic->period;
-	return tsc_to_ns(lapic->period - now) / divisor(lapic);
+	return count_left(lapic, lapic->period - now);
 }
 
 /**
