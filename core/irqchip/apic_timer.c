@@ -139,8 +139,10 @@ void mv_apic_timer_resume(struct mv_vcpu *vcpu, u32 count)
 void mv_apic_timer_divide(struct mv_vcpu *vcpu, u32 tdcr)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
-	u32 left = mv_apic_timer_count(vcpu);
+	u32 left;
 
+	mv_apic_timer_check(vcpu);
+	left = mv_apic_timer_count(vcpu);
 	mv_apic_set_reg(lapic, APIC_TDCR, tdcr);
 	if (left)
 		start(lapic, left, mv_apic_reg(lapic, APIC_TMICT));
