@@ -307,6 +307,7 @@ void mv_set_thread(struct mv_vcpu *vcpu)
 	if (likely(old == now))
 		return;
 	rcu_assign_pointer(vcpu->pid, get_pid(now));
+	vcpu->steal.seen = MV_STEAL_UNKNOWN;
 	if (old) {
 		synchronize_rcu();
 		put_pid(old);
