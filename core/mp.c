@@ -260,7 +260,7 @@ static void block(struct mv_vcpu *vcpu)
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (wait_over(vcpu) || signal_pending(current))
 			break;
-		/* again, if the clock ran ahead of the TSC and woke us early */
+		/* Each time: what woke us may have been the timer, too early. */
 		mv_apic_timer_block(vcpu);
 		schedule();
 	}
@@ -305,6 +305,7 @@ void mv_set_thread(struct mv_vcpu *vcpu)
 	if (likely(old == now))
 		return;
 	rcu_assign_pointer(vcpu->pid, get_pid(now));
+	vcpu->steal.seen = MV_STEAL_UNKNOWN;
 	if (old) {
 		synchronize_rcu();
 		put_pid(old);

@@ -300,11 +300,9 @@ static void set_want_window(struct mv_vcpu *vcpu, bool want)
 /* Returns as handlers do: 1 to enter (again). */
 static int run_once(struct mv_vcpu *vcpu)
 {
-	int ret = host_work(vcpu);
 	bool window;
+	int ret;
 
-	if (ret)
-		return ret;
 	/* Perhaps in the handler just now, which worked on garbage then */
 	if (unlikely(vcpu->vm->dead))
 		return -EIO;
@@ -313,6 +311,10 @@ static int run_once(struct mv_vcpu *vcpu)
 		if (ret != 1)
 			return ret;
 	}
+	/* Not before: an EOI that is on its way is in no state to be saved. */
+	ret = host_work(vcpu);
+	if (ret)
+		return ret;
 	if (vcpu->mp_state != MINIVMM_MP_STATE_RUNNABLE)
 		return mv_wait(vcpu);
 	if (vcpu->ev.triple_fault) {

@@ -235,14 +235,14 @@ static bool valid_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
 	       mv_valid_apic_base(vcpu, sregs->apic_base);
 }
 
+/* What mv_get_sregs() found there: it was being delivered. */
 static void set_interrupt_bitmap(struct mv_vcpu *vcpu, const u64 *bitmap)
 {
 	int vector = find_first_bit((const unsigned long *)bitmap,
 				    MINIVMM_NR_INTERRUPTS);
 
-	if (vector == MINIVMM_NR_INTERRUPTS)
+	if (vector >= MINIVMM_NR_INTERRUPTS)
 		return;
-	/* Whatever chip it came from has had it acknowledged already. */
 	vcpu->ev.interrupt.queued = true;
 	vcpu->ev.interrupt.soft = false;
 	vcpu->ev.interrupt.vector = vector;

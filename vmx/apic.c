@@ -206,20 +206,25 @@ bool vmx_apic_waits(struct mv_vcpu *vcpu)
 /**
  * vmx_apic_take() - acknowledge it: it becomes the event to inject
  * @vcpu: vmx_apic_waits()
+ *
+ * Return: false if it is gone: the 8259 pair's INTR can fall at any time.
  */
-void vmx_apic_take(struct mv_vcpu *vcpu)
+bool vmx_apic_take(struct mv_vcpu *vcpu)
 {
 	int vector;
 
 	if (mv_extint_pending(vcpu)) {
 		vector = mv_extint_take(vcpu);
 	} else {
-		vector = mv_apic_pending(vcpu);
+		vector = vmx_has_apicv() ? -1 : mv_apic_pending(vcpu);
+		if (vector < 0)
+			return false;
 		mv_apic_accept(vcpu, vector);
 	}
 	vcpu->ev.interrupt.queued = true;
 	vcpu->ev.interrupt.soft = false;
 	vcpu->ev.interrupt.vector = vector;
+	return true;
 }
 
 /**

@@ -116,8 +116,8 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		return;
 	if (!interrupt_allowed(shadow))
 		return;
-	if (!ev->interrupt.queued)
-		vmx_apic_take(vcpu);
+	if (!ev->interrupt.queued && !vmx_apic_take(vcpu))
+		return;
 	inject_interrupt(vcpu);
 }
 

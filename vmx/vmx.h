@@ -185,7 +185,7 @@ u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary);
 void vmx_apic_setup(struct mv_vcpu *vcpu);
 void vmx_apic_enter(struct mv_vcpu *vcpu);
 bool vmx_apic_waits(struct mv_vcpu *vcpu);
-void vmx_apic_take(struct mv_vcpu *vcpu);
+bool vmx_apic_take(struct mv_vcpu *vcpu);
 void vmx_apic_set_threshold(struct mv_vcpu *vcpu);
 void vmx_notify(int cpu);
 

@@ -31,6 +31,11 @@ static u32 timer_mode(const struct mv_lapic *lapic)
 	return mv_apic_reg(lapic, APIC_LVTT) & TIMER_MODE;
 }
 
+static bool is_deadline_mode(u32 lvt)
+{
+	return (lvt & TIMER_MODE) == APIC_LVT_TIMER_TSCDEADLINE;
+}
+
 /* SDM figure 11-10: 000b is 2, 110b is 128, 111b is 1 */
 static u32 divisor(const struct mv_lapic *lapic)
 {
@@ -45,8 +50,11 @@ static u64 count_to_tsc(const struct mv_lapic *lapic, u32 count)
 	return (u64)count * divisor(lapic) * tsc_khz / USEC_PER_SEC;
 }
 
+/* At most KTIME_MAX: the division below traps if its result does not fit. */
 static u64 tsc_to_ns(u64 tsc)
 {
+	if (tsc / tsc_khz >= KTIME_MAX / NSEC_PER_MSEC)
+		return KTIME_MAX;
 	return mul_u64_u32_div(tsc, USEC_PER_SEC, tsc_khz);
 }
 
@@ -112,24 +120,29 @@ void mv_apic_timer_start(struct mv_vcpu *vcpu, u32 count)
 /**
  * mv_apic_timer_resume() - go on with a timer that was saved
  * @vcpu: the vCPU, its registers in place
- * @count: what was left of it
+ * @count: what was left of it; a periodic timer has something left always
  *
  * IA32_TSC_DEADLINE is an MSR of its own.
  */
 void mv_apic_timer_resume(struct mv_vcpu *vcpu, u32 count)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
+	u32 initial = mv_apic_reg(lapic, APIC_TMICT);
 
+	if (!count && timer_mode(lapic) == TIMER_PERIODIC)
+		count = initial;
 	if (count && timer_mode(lapic) != APIC_LVT_TIMER_TSCDEADLINE)
-		start(lapic, count, mv_apic_reg(lapic, APIC_TMICT));
+		start(lapic, count, initial);
 }
 
 /* A count in progress goes on with the new rate. */
 void mv_apic_timer_divide(struct mv_vcpu *vcpu, u32 tdcr)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
-	u32 left = mv_apic_timer_count(vcpu);
+	u32 left;
 
+	mv_apic_timer_check(vcpu);
+	left = mv_apic_timer_count(vcpu);
 	mv_apic_set_reg(lapic, APIC_TDCR, tdcr);
 	if (left)
 		start(lapic, left, mv_apic_reg(lapic, APIC_TMICT));
@@ -150,7 +163,7 @@ void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt)
 
 	if (!((old ^ lvt) & TIMER_MODE))
 		return;
-	if ((old ^ lvt) & APIC_LVT_TIMER_TSCDEADLINE) {
+	if (is_deadline_mode(old) != is_deadline_mode(lvt)) {
 		mv_apic_timer_stop(vcpu);
 		mv_apic_set_reg(lapic, APIC_TMICT, 0);
 		return;
@@ -162,11 +175,16 @@ void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt)
 				    MIN_PERIOD * tsc_khz / USEC_PER_SEC);
 }
 
+static u32 count_left(const struct mv_lapic *lapic, u64 tsc)
+{
+	return DIV_ROUND_UP(max(tsc_to_ns(tsc), 1ULL), divisor(lapic));
+}
+
 /**
  * mv_apic_timer_count() - the current count
  * @vcpu: the vCPU
  *
- * Return: 0 when it has run out, or in TSC-deadline mode.
+ * Return: 0 when it has run out, or in TSC-deadline mode; never before.
  */
 u32 mv_apic_timer_count(const struct mv_vcpu *vcpu)
 {
@@ -177,11 +195,11 @@ u32 mv_apic_timer_count(const struct mv_vcpu *vcpu)
 	    timer_mode(lapic) == APIC_LVT_TIMER_TSCDEADLINE)
 		return 0;
 	if (now < lapic->deadline)
-		return tsc_to_ns(lapic->deadline - now) / divisor(lapic);
+		return count_left(lapic, lapic->deadline - now);
 	if (!lapic->period)
 		return 0;
 	now = (now - lapic->deadline) % lapic->period;
-	return tsc_to_ns(lapic->period - now) / divisor(lapic);
+	return count_left(lapic, lapic->period - now);
 }
 
 /**
@@ -266,9 +284,10 @@ void mv_apic_timer_check(struct mv_vcpu *vcpu)
  * mv_apic_timer_block() - have a blocked vCPU woken when its timer fires
  * @vcpu: the vCPU, about to block
  *
- * The host's clock and its TSC drift: it may be woken a little early.
+ * The host's clock is slewed, the TSC is not: it may be woken somewhat early,
+ * and must come here again then.
  *
- * Context: process context; does not sleep.
+ * Context: process context.
  */
 void mv_apic_timer_block(struct mv_vcpu *vcpu)
 {
@@ -291,5 +310,6 @@ void mv_apic_timer_block(struct mv_vcpu *vcpu)
  */
 void mv_apic_timer_unblock(struct mv_vcpu *vcpu)
 {
+	/* The deadline may be over by the TSC, and the wake-up still to come. */
 	hrtimer_cancel(&vcpu->lapic->wake_timer);
 }

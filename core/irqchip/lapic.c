@@ -638,9 +638,11 @@ static void copy_regs(struct mv_vcpu *vcpu, const u32 *from)
 int mv_set_lapic(struct mv_vcpu *vcpu, const struct minivmm_lapic_state *state)
 {
 	const u32 *from = (const u32 *)state->regs;
+	u64 tsc_deadline;
 
 	if (!vcpu->lapic || !valid_id(vcpu, from[APIC_ID / 4]))
 		return -EINVAL;
+	tsc_deadline = vcpu->lapic->tsc_deadline;
 	mv_apic_timer_stop(vcpu);
 	mv_logical_leave(vcpu);
 	copy_regs(vcpu, from);
@@ -650,6 +652,8 @@ int mv_set_lapic(struct mv_vcpu *vcpu, const struct minivmm_lapic_state *state)
 				(u64)from[APIC_ICR2 / 4] << 32);
 	mv_logical_join(vcpu);
 	mv_apic_timer_resume(vcpu, from[APIC_TMCCT / 4]);
+	/* in this mode only */
+	mv_set_tsc_deadline(vcpu, tsc_deadline, true);
 	vcpu->lapic->changed = true;
 	vcpu->check_events = true;
 	return 0;
