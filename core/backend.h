@@ -261,7 +261,8 @@ struct mv_posted {
  * @vcpu: whose
  * @regs: a page with the registers at their xAPIC offsets (SDM table 11-1);
  *	a back end may let the CPU use it as its virtual-APIC page
- * @changed: software changed ISR or IRR: a CPU that keeps track must know
+ * @changed: software changed ISR or IRR: for the back end to look at, which
+ *	clears it
  * @deadline: host TSC when the timer fires, or MV_NEVER
  * @period: in host TSC ticks, if the timer is periodic
  * @tsc_deadline: IA32_TSC_DEADLINE, in guest TSC; 0: not armed

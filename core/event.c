@@ -286,9 +286,12 @@ int mv_set_events(struct mv_vcpu *vcpu,
 	ev->nmi.injected = events->nmi.injected;
 	if (events->flags & MINIVMM_VCPUEVENT_VALID_SIPI_VECTOR)
 		vcpu->sipi_vector = events->sipi_vector;
-	if (events->flags & MINIVMM_VCPUEVENT_VALID_NMI_PENDING)
-		ev->nmi.pending = min(events->nmi.pending, nmi_limit(vcpu));
 	vcpu->intr_shadow = shadow_from(vcpu, events);
+	if (events->flags & MINIVMM_VCPUEVENT_VALID_NMI_PENDING) {
+		/* with those that others sent before, as GET_VCPU_EVENTS has them */
+		atomic_set(&vcpu->nmis, 0);
+		ev->nmi.pending = min(events->nmi.pending, nmi_limit(vcpu));
+	}
 	vcpu->dirty |= MV_STATE_SHADOW;
 	vcpu->check_events = true;
 	return 0;

@@ -196,6 +196,7 @@ static struct irqfd *alloc_irqfd(struct mv_vm *vm, u32 gsi)
 		return NULL;
 	irqfd->vm = vm;
 	irqfd->gsi = gsi;
+	INIT_LIST_HEAD(&irqfd->link);
 	init_waitqueue_func_entry(&irqfd->wait, wake);
 	init_poll_funcptr(&irqfd->poll, add_to_wait_queue);
 	INIT_WORK(&irqfd->end, end_irqfd);

@@ -117,6 +117,8 @@ static void take_sipi(struct mv_vcpu *vcpu)
 
 	if (vcpu->mp_state != MINIVMM_MP_STATE_INIT_RECEIVED)
 		return;
+	/* In this state NMIs are ignored, not held (SDM 9.4.2). */
+	memset(&vcpu->ev.nmi, 0, sizeof(vcpu->ev.nmi));
 	mv_need(vcpu, MV_STATE_SEGS);
 	vcpu->seg[MV_CS].selector = vector << 8;
 	vcpu->seg[MV_CS].base = vector << 12;

@@ -30,7 +30,7 @@
 /* The VMX-preemption timer counts TSC ticks shifted right (SDM A.6). */
 static u32 timer_ticks(u64 tsc)
 {
-	return min_t(u64, tsc >> (vmx_config.misc & 31), TIMER_NEVER);
+	return min_t(u64, tsc >> (vmx_config.misc & 31), TIMER_NEVER - 1);
 }
 
 /* The longest time in the guest without an exit */
@@ -165,8 +165,10 @@ static void arm_timer(struct mv_vcpu *vcpu)
 		now = rdtsc();
 		if (now >= lapic->deadline)
 			mv_apic_timer_fire(vcpu);
+		/* rounded up: early, it would exit for nothing */
 		if (lapic->deadline != MV_NEVER)
-			ticks = min(ticks, timer_ticks(lapic->deadline - now));
+			ticks = min(ticks,
+				    timer_ticks(lapic->deadline - now) + 1);
 	}
 	set_timer(to_vmx(vcpu), ticks);
 }
@@ -182,8 +184,11 @@ void vmx_apic_enter(struct mv_vcpu *vcpu)
 {
 	arm_timer(vcpu);
 	mv_apic_pull(vcpu);
-	if (!vmx_has_apicv())
+	if (!vmx_has_apicv()) {
+		vcpu->check_events |= vcpu->lapic->changed;
+		vcpu->lapic->changed = false;
 		return;
+	}
 	if (unlikely(vcpu->eoi_gen != READ_ONCE(vcpu->vm->eoi_gen) ||
 		     !to_vmx(vcpu)->eoi_loaded))
 		load_eoi_vectors(vcpu);

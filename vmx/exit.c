@@ -238,11 +238,12 @@ static bool handle_pause(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return leave(vcpu, MV_EXIT_PAUSE);
 }
 
-/* The next entry has the timer fire, unless this is but the watchdog. */
+/* The next entry has the timer fire, unless this is just the watchdog. */
 static bool handle_preemption_timer(struct mv_vcpu *vcpu,
 				    struct vmx_host *host)
 {
-	if (vcpu->lapic && rdtsc() >= vcpu->lapic->deadline)
+	if (!vmx_irqoff_watchdog ||
+	    (vcpu->lapic && rdtsc() >= vcpu->lapic->deadline))
 		return true;
 	return leave(vcpu, MV_EXIT_NONE);
 }
@@ -331,9 +332,9 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 		vcpu->exit.pio.seg = vcpu->exit.pio.in ? MV_ES :
 							 (info >> 15) & 7;
 		vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
-	}
-	else if (!vcpu->exit.pio.in &&
-		 mv_ring_port(vcpu, vcpu->exit.pio.port, vcpu->exit.pio.size)) {
+	} else if (!vcpu->exit.pio.in &&
+		   mv_ring_port(vcpu, vcpu->exit.pio.port,
+				vcpu->exit.pio.size)) {
 		return skip(vcpu);
 	}
 	return leave_insn(vcpu, MV_EXIT_PIO);

@@ -257,6 +257,7 @@ void mv_apic_tsc_moved(struct mv_vcpu *vcpu)
 void mv_apic_timer_fire(struct mv_vcpu *vcpu)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
+	u32 lvt = mv_apic_reg(lapic, APIC_LVTT);
 
 	if (lapic->period)
 		lapic->deadline += ((rdtsc() - lapic->deadline) / lapic->period
@@ -264,7 +265,8 @@ void mv_apic_timer_fire(struct mv_vcpu *vcpu)
 	else
 		lapic->deadline = MV_NEVER;
 	lapic->tsc_deadline = 0;
-	mv_apic_local(vcpu, APIC_LVTT);
+	if (!(lvt & APIC_LVT_MASKED))
+		mv_apic_raise(vcpu, lvt);
 }
 EXPORT_SYMBOL_GPL(mv_apic_timer_fire);
 

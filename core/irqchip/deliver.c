@@ -30,16 +30,12 @@ enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 bool mv_apic_post(struct mv_vcpu *vcpu, u8 vector, bool level)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
-	u32 *tmr = lapic->regs + APIC_TMR + (vector >> 5) * 0x10;
 
 	if (unlikely(vector < 16)) {
 		mv_apic_error(vcpu, APIC_ESR_RECVILL);
 		return true;
 	}
-	if (unlikely(level))
-		set_bit(vector & 31, (unsigned long *)tmr);
-	else if (unlikely(READ_ONCE(*tmr) & BIT(vector & 31)))
-		clear_bit(vector & 31, (unsigned long *)tmr);
+	mv_apic_set_tmr(lapic, vector, level);
 	if (test_and_set_bit(vector, lapic->posted.pir))
 		return false;
 	if (!test_and_set_bit(0, &lapic->posted.on))
@@ -78,24 +74,6 @@ static int accept(struct mv_vcpu *vcpu, const struct mv_irq *irq)
 		break;
 	}
 	return -1;
-}
-
-/**
- * mv_apic_local() - an interrupt of the local vector table
- * @vcpu: the vCPU itself
- * @lvt: the entry's offset
- */
-void mv_apic_local(struct mv_vcpu *vcpu, u32 lvt)
-{
-	u32 entry = mv_apic_reg(vcpu->lapic, lvt);
-	struct mv_irq irq = {
-		.vector = entry,
-		.mode = lvt == APIC_LVTT || lvt == APIC_LVTERR ?
-			MV_DELIVER_FIXED : (entry >> 8) & 7,
-	};
-
-	if (!(entry & APIC_LVT_MASKED))
-		accept(vcpu, &irq);
 }
 
 /**
@@ -398,7 +376,10 @@ void mv_send_ipi(struct mv_vcpu *vcpu, u32 icr, u32 dest)
 		mv_irq_deliver(vcpu->vm, &irq);
 		return;
 	case TO_SELF:
-		offer(&d, vcpu);
+		if (irq.mode == MV_DELIVER_FIXED && mv_apic_sw_enabled(vcpu->lapic))
+			mv_apic_raise(vcpu, irq.vector);
+		else
+			offer(&d, vcpu);
 		break;
 	case TO_ALL:
 		offer_all(&d, vcpu->vm, NULL);

@@ -136,10 +136,29 @@ bool mv_apic_pull(struct mv_vcpu *vcpu)
 		irr[4] |= pir >> 32;
 	}
 	lapic->changed = true;
-	vcpu->check_events = true;
 	return true;
 }
 EXPORT_SYMBOL_GPL(mv_apic_pull);
+
+/**
+ * mv_apic_raise() - an edge-triggered interrupt of the vCPU's own
+ * @vcpu: the vCPU, which needs not be told
+ * @vector: which
+ *
+ * Context: the vCPU's own.
+ */
+void mv_apic_raise(struct mv_vcpu *vcpu, u8 vector)
+{
+	struct mv_lapic *lapic = vcpu->lapic;
+
+	if (unlikely(vector < 16)) {
+		mv_apic_error(vcpu, APIC_ESR_RECVILL);
+		return;
+	}
+	mv_apic_set_tmr(lapic, vector, false);
+	set_vector(lapic, APIC_IRR, vector);
+	lapic->changed = true;
+}
 
 /* SDM 11.8.3.1: the processor priority's class decides. */
 static u32 processor_priority(const struct mv_vcpu *vcpu)
@@ -171,13 +190,14 @@ EXPORT_SYMBOL_GPL(mv_apic_pending);
  * @vcpu: the vCPU
  * @vector: from mv_apic_pending()
  *
+ * For a back end whose CPU does not do so itself.
+ *
  * Context: the vCPU's own.
  */
 void mv_apic_accept(struct mv_vcpu *vcpu, u8 vector)
 {
 	clear_vector(vcpu->lapic, APIC_IRR, vector);
 	set_vector(vcpu->lapic, APIC_ISR, vector);
-	vcpu->lapic->changed = true;
 }
 EXPORT_SYMBOL_GPL(mv_apic_accept);
 
@@ -206,7 +226,6 @@ static void end_of_interrupt(struct mv_vcpu *vcpu)
 		return;
 	clear_vector(vcpu->lapic, APIC_ISR, vector);
 	vcpu->lapic->changed = true;
-	vcpu->check_events = true;
 	mv_apic_eoi_done(vcpu, vector);
 }
 
@@ -293,7 +312,7 @@ static void write_reg(struct mv_vcpu *vcpu, u32 offset, u32 value)
 		mv_apic_timer_divide(vcpu, value);
 		break;
 	case APIC_SELF_IPI:
-		mv_apic_post(vcpu, value, false);
+		mv_apic_raise(vcpu, value);
 		break;
 	default:
 		mv_apic_set_reg(lapic, offset, value);
@@ -559,6 +578,7 @@ int mv_apic_set_base(struct mv_vcpu *vcpu, u64 value, bool client)
 		set_id(vcpu);
 		mv_apic_set_reg(vcpu->lapic, APIC_ICR2, 0);
 		mv_apic_set_icr(vcpu->lapic, 0);
+		mv_logical_join(vcpu);
 	}
 	vcpu->dirty |= MV_STATE_APIC;
 	vcpu->check_events = true;

@@ -34,6 +34,17 @@ static inline void mv_apic_set_icr(struct mv_lapic *lapic, u64 value)
 	*(u64 *)(lapic->regs + APIC_ICR) = value;
 }
 
+/* Others may be changing TMR as well. Level-triggered interrupts are rare. */
+static inline void mv_apic_set_tmr(struct mv_lapic *lapic, u8 vector, bool level)
+{
+	u32 *tmr = lapic->regs + APIC_TMR + (vector >> 5) * 0x10;
+
+	if (unlikely(level))
+		set_bit(vector & 31, (unsigned long *)tmr);
+	else if (unlikely(READ_ONCE(*tmr) & BIT(vector & 31)))
+		clear_bit(vector & 31, (unsigned long *)tmr);
+}
+
 /* These are asked of other vCPUs as well: the answer may be old news. */
 
 static inline bool mv_apic_enabled(const struct mv_vcpu *vcpu)
@@ -51,11 +62,14 @@ static inline bool mv_apic_sw_enabled(const struct mv_lapic *lapic)
 	return mv_apic_reg(lapic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
 }
 
+/* ---- lapic.c -------------------------------------------------------------- */
+
+void mv_apic_raise(struct mv_vcpu *vcpu, u8 vector);
+
 /* ---- deliver.c ------------------------------------------------------------ */
 
 bool mv_apic_post(struct mv_vcpu *vcpu, u8 vector, bool level);
 void mv_apic_error(struct mv_vcpu *vcpu, u32 error);
-void mv_apic_local(struct mv_vcpu *vcpu, u32 lvt);
 void mv_send_ipi(struct mv_vcpu *vcpu, u32 icr, u32 dest);
 void mv_logical_leave(struct mv_vcpu *vcpu);
 void mv_logical_join(struct mv_vcpu *vcpu);

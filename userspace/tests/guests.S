@@ -444,9 +444,12 @@ guest timer_apic
 	jb	1b
 	movl	$0, APIC_INITIAL
 	putc	'T'
-	sti
+	sti			/* one that came before the timer stopped */
+	nop
+	nop
+	xorl	%ecx, %ecx
 	movl	$(TO_SELF | VECTOR), APIC_ICR
-	wait_for %cl, 11
+	wait_for %cl, 1
 	putc	'S'
 	power_off
 2:	incl	%ecx
