@@ -99,17 +99,20 @@ static struct mv_iodev *find_doorbell(const struct mv_iobus *bus,
 {
 	struct mv_iodev key = {
 		.space = space, .base = addr, .len = len, .doorbell = true,
+		.any_data = true,
 	};
 	struct mv_iodev *dev;
 
+	/* No two take the same write: the commonest first. */
+	dev = find_exact(bus, &key);
+	if (dev)
+		return dev;
+	key.any_data = false;
 	memcpy(&key.data, data, min_t(unsigned int, len, sizeof(key.data)));
 	dev = find_exact(bus, &key);
 	if (dev)
 		return dev;
 	key.any_data = true;
-	dev = find_exact(bus, &key);
-	if (dev)
-		return dev;
 	key.len = 0;
 	return find_exact(bus, &key);
 }
