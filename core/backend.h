@@ -540,7 +540,8 @@ struct mv_caps {
  *	all register groups but the lazy ones.
  * @fetch: bring in lazy groups. Interrupts are on; does not sleep.
  * @host_event: let the host handle the interrupt, NMI or machine check that
- *	ended the guest's run, vcpu->exit.host_event. Interrupts are still off.
+ *	ended the guest's run, vcpu->exit.host_event. Called with interrupts
+ *	off, which the return from an interrupt turns on.
  * @notify: lapic->posted has news for the vCPU that runs on @cpu, another one:
  *	it takes them without an exit. Any context. NULL: it must exit for that.
  * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes

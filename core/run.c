@@ -238,11 +238,11 @@ static void enter_guest(struct mv_vcpu *vcpu)
 	}
 	cpumask_clear_cpu(smp_processor_id(), running);
 	WRITE_ONCE(vcpu->cpu, -1);
-	if (vcpu->exit.host_event)
-		mv_ops->host_event(vcpu->exit.host_event);
 	/* Between guest instructions nobody holds an RCU reference. */
 	if (vcpu->exit.reason == MV_EXIT_NONE)
 		rcu_note_context_switch(false);
+	if (vcpu->exit.host_event)
+		mv_ops->host_event(vcpu->exit.host_event);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;
 	preempt_enable();

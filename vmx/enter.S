@@ -15,6 +15,7 @@
 #include <asm/ibt.h>
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
@@ -170,7 +171,9 @@ SYM_FUNC_END(vmx_enter)
  * void vmx_call_handler(unsigned long handler)
  *
  * Makes the frame that the CPU makes for an interrupt (SDM 6.14.2), its return
- * address being the call's. The handler's IRET takes all of it off the stack.
+ * address being the call's. The handler's IRET takes all of it off the stack,
+ * and turns interrupts on. The frame must say IF = 1, as that of any interrupt
+ * does: where it says 0, Linux 7 does not rearm its timer on the way out.
  */
 SYM_FUNC_START(vmx_call_handler)
 	push %rbp
@@ -179,6 +182,7 @@ SYM_FUNC_START(vmx_call_handler)
 	push $__KERNEL_DS
 	push %rbp
 	pushf
+	orl $X86_EFLAGS_IF, (%rsp)
 	push $__KERNEL_CS
 	CALL_NOSPEC rdi
 	/* Where RSP is already, but objtool cannot know that. */

@@ -4,7 +4,7 @@
  *
  * Interrupts stay off from end to end. A host interrupt makes the guest exit
  * and the section end; the exit has acknowledged it, and the core has it handled
- * by vmx_host_event() before it turns interrupts on again.
+ * by vmx_host_event() first of all.
  */
 #include <linux/kernel.h>
 #include <linux/printk.h>
@@ -103,7 +103,8 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
  * The exit of an NMI left NMIs blocked; the handler's IRET unblocks them (SDM
  * 28.3).
  *
- * Context: interrupts off, outside VMX operation.
+ * Context: interrupts off, outside VMX operation. An interrupt's handler leaves
+ * them on.
  */
 void vmx_host_event(u8 vector)
 {
