@@ -316,15 +316,25 @@ struct mv_logical {
 	bool scan;
 };
 
+/* Sizes of a mapping: 4 KiB, 2 MiB, 1 GiB are levels 0, 1, 2. */
+#define MV_LEVELS	3
+#define MV_LEVEL_PAGES(level)	(1ULL << (9 * (level)))
+
+/* Faults in different regions of 2 MiB rarely share one of these locks. */
+#define MV_REGIONS	16
+struct mv_region {
+	raw_spinlock_t lock;
+} ____cacheline_aligned_in_smp;
+
 /**
  * struct mv_vm - a virtual machine
  * @refs: the VM's file descriptor and one for each vCPU's
  * @mm: the address space that @slots point into
- * @lock: guards @vcpus and creation; taken before @slots_lock
- * @slots_lock: serializes changes of @slots; sleeps
- * @slots: SRCU-protected by @srcu, sorted by guest frame
- * @mmu_lock: guards the second-level tables, @inv_seq and @inv_active; raw,
- *	since the run section takes it
+ * @lock: guards @vcpus and creation; taken before slots->lock
+ * @slots: the memory slots; slots.h
+ * @mmu_lock: guards @inv_active and its like, and is taken before all of
+ *	@regions; raw, since interrupts may be off
+ * @regions: locks of the second-level tables; mmu.c says which is when
  * @inv_active: MMU notifier invalidations under way
  * @inv_start: where they begin, in the client
  * @inv_end: and end
@@ -332,6 +342,9 @@ struct mv_logical {
  * @tlb_gen: raised when translations were taken away; a vCPU that has seen
  *	less flushes before it enters
  * @flushed_gen: no CPU uses translations taken away before this
+ * @mapped: leaves of each size in the second-level tables
+ * @nr_logging: slots whose writes are logged
+ * @dirty_options: MINIVMM_DIRTY_LOG_* that the client chose
  * @running: CPUs inside the run section for this VM
  * @time_lock: guards @tsc_sync and @clock
  * @tsc_base: host TSC at creation; the guest's starts at 0
@@ -364,16 +377,18 @@ struct mv_vm {
 	struct kref refs;
 	struct mm_struct *mm;
 	struct mutex lock;		/* vcpus, nr_vcpus */
-	struct mutex slots_lock;	/* writers of slots */
-	struct mv_slots __rcu *slots;
-	struct srcu_struct srcu;
+	struct mv_slots *slots;
 	raw_spinlock_t mmu_lock;
+	struct mv_region regions[MV_REGIONS];
 	unsigned long inv_active;
 	unsigned long inv_start, inv_end;
 	unsigned long inv_seq;
 	struct mmu_notifier notifier;
 	atomic64_t tlb_gen;
 	u64 flushed_gen;
+	atomic64_t mapped[MV_LEVELS];
+	u32 nr_logging;
+	u32 dirty_options;
 	struct cpumask running;
 	spinlock_t time_lock;		/* tsc_sync, clock */
 	u64 tsc_base;
@@ -500,6 +515,8 @@ struct mv_vcpu {
 
 	struct mv_page_cache page_cache;
 	struct mv_held_pages held;
+	const struct mv_slot *slot;	/* found last; good while ... */
+	unsigned long slot_gen;		/* ... this is vm->slots->gen */
 	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */
 	struct {
 		u64 gva;	/* where INS and OUTS move data */
@@ -514,6 +531,10 @@ struct mv_vcpu {
  * @cr4: CR4 bits a guest can have
  * @tsc_frac_bits: bits of fraction in vcpu->tsc_ratio; 0: the CPU cannot scale
  * @tsc_max_ratio: ratios are below this
+ * @max_level: the largest mapping it can make
+ * @split_exec: only mappings of 4 KiB can be executable
+ * @accessed: the CPU marks what the guest has used
+ * @logs_writes: the CPU reports the first write of pages mapped MV_MAP_CLEAN
  */
 struct mv_caps {
 	bool rdtscp;
@@ -521,10 +542,25 @@ struct mv_caps {
 	u64 cr4;
 	u8 tsc_frac_bits;
 	u64 tsc_max_ratio;
+	u8 max_level;
+	bool split_exec;
+	bool accessed;
+	bool logs_writes;
 };
 
-/* The permissions of a second-level mapping */
+/* How a page is mapped; reading is always allowed */
 #define MV_MAP_WRITE	BIT(0)
+#define MV_MAP_CLEAN	BIT(1)	/* report the first write */
+#define MV_MAP_UNCACHED	BIT(2)	/* a device of the host */
+
+/* What happens to mappings */
+enum mv_change {
+	MV_ZAP,			/* they go, and tables of 4 KiB mappings that are empty */
+	MV_UNMAP,		/* the same, and all empty tables */
+	MV_PROTECT,		/* the next write of each page shows */
+	MV_AGE,			/* they count as unused; or go, see mv_caps */
+	MV_TEST_AGE,		/* were they used since? nothing changes */
+};
 
 /**
  * struct mv_ops - a back end
@@ -544,12 +580,17 @@ struct mv_caps {
  *	off, which the return from an interrupt turns on.
  * @notify: lapic->posted has news for the vCPU that runs on @cpu, another one:
  *	it takes them without an exit. Any context. NULL: it must exit for that.
- * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
- *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
- *	there before, if anything, was the same frame.
- * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
- *	anything was mapped, and the caller must flush. Tables that become
- *	empty are put on @tables, to be freed after the flush.
+ * @map: map guest frame @gfn to host frame @pfn, and around it what the larger
+ *	page of level @level has, if no smaller one is mapped there. Under the
+ *	lock of the region of @gfn; of all for level 2. Takes table pages from
+ *	@cache, which holds MV_PAGE_CACHE. What was mapped there before, if
+ *	anything, was the same memory; rights are added, never taken. Does
+ *	nothing if another CPU changed the tables: the guest comes back.
+ * @change: do @how to mappings of guest frames [*@first, @end). Under the lock
+ *	of their region, or of all if they are in several or for MV_UNMAP. Stops
+ *	early after a while; *@first is then where to go on, else @end. True if anything
+ *	changed (MV_TEST_AGE: if any was used), and the caller must flush. Tables
+ *	that became empty are put on @tables, to be freed after the flush.
  */
 struct mv_ops {
 	struct module *owner;
@@ -563,10 +604,10 @@ struct mv_ops {
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
 	void (*host_event)(u8 vector);
 	void (*notify)(int cpu);
-	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 		    struct mv_page_cache *cache);
-	bool (*zap)(struct mv_vm *vm, u64 start, u64 end,
-		    struct list_head *tables);
+	bool (*change)(struct mv_vm *vm, u64 *first, u64 end,
+		       enum mv_change how, struct list_head *tables);
 };
 
 /* ---- what the core gives a back end --------------------------------------- */
@@ -578,8 +619,10 @@ void mv_unregister_backend(const struct mv_ops *ops);
 void mv_emulate_cpuid(struct mv_vcpu *vcpu);
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
-enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu, u64 gpa,
-					bool write);
+enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu);
+void mv_mark_dirty(struct mv_vcpu *vcpu, u64 gpa);
+void *mv_table_alloc(void);
+void mv_table_free(void *table);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len);

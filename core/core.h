@@ -16,7 +16,7 @@
 #include "backend.h"
 
 #define MV_MAX_VCPUS		255
-#define MV_MAX_SLOTS		509
+#define MV_MAX_SLOTS		32764	/* as KVM's */
 #define MV_MAX_CPUID		256
 #define MV_MAX_MSRS		256	/* entries in one GET/SET_MSRS */
 #define MV_VCPU_MMAP_SIZE	(2 * PAGE_SIZE)
@@ -135,9 +135,27 @@ void mv_mmu_destroy(struct mv_vm *vm);
 int mv_prepare_faults(struct mv_vcpu *vcpu);
 int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
 void mv_put_held_pages(struct mv_held_pages *held);
-void mv_zap_frames(struct mv_vm *vm, u64 start, u64 end, bool may_sleep);
+int mv_pre_fault(struct mv_vcpu *vcpu, struct minivmm_pre_fault_memory *range);
+void mv_change_frames(struct mv_vm *vm, u64 start, u64 end, enum mv_change how);
+void mv_lock_frames(struct mv_vm *vm);
+void mv_unlock_frames(struct mv_vm *vm);
 void mv_flush_guest_tlbs(struct mv_vm *vm);
 void mv_page_cache_free(struct mv_page_cache *cache);
+
+/* ---- pfnmap.c: device memory of the host -------------------------------------- */
+
+int mv_get_device_frame(struct mm_struct *mm, unsigned long hva, bool write,
+			u64 *pfn, bool *writable);
+
+/* ---- dirty.c: which pages have been written ----------------------------------- */
+
+#define MV_DIRTY_OPTIONS	(MINIVMM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | \
+				 MINIVMM_DIRTY_LOG_INITIALLY_SET)
+
+int mv_set_dirty_options(struct mv_vm *vm, u64 options);
+int mv_get_dirty_log(struct mv_vm *vm, const struct minivmm_dirty_log *log);
+int mv_clear_dirty_log(struct mv_vm *vm,
+		       const struct minivmm_clear_dirty_log *log);
 
 /* ---- gva.c: the guest's own page tables ----------------------------------- */
 

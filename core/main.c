@@ -62,6 +62,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_SPLIT_IRQCHIP:
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
+	case MINIVMM_CAP_PRE_FAULT_MEMORY:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();
@@ -76,6 +77,8 @@ int mv_check_extension(long cap)
 		       MINIVMM_X86_SHADOW_INT_STI;
 	case MINIVMM_CAP_IRQ_ROUTING:
 		return MV_MAX_ROUTES;
+	case MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return MV_DIRTY_OPTIONS;
 	case MINIVMM_CAP_X2APIC_API:
 		return MV_X2APIC_API_FLAGS;
 	case MINIVMM_CAP_NR_VCPUS:

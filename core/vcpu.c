@@ -266,6 +266,20 @@ static int vcpu_set_lapic(struct mv_vcpu *vcpu, void __user *argp)
 	return ret;
 }
 
+static int vcpu_pre_fault(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_pre_fault_memory range;
+	int ret;
+
+	if (copy_from_user(&range, argp, sizeof(range)))
+		return -EFAULT;
+	ret = mv_pre_fault(vcpu, &range);
+	/* How far it went is of interest after a failure too. */
+	if (copy_to_user(argp, &range, sizeof(range)))
+		return -EFAULT;
+	return ret;
+}
+
 static int vcpu_translate(struct mv_vcpu *vcpu, void __user *argp)
 {
 	struct minivmm_translation tr;
@@ -373,6 +387,8 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return vcpu_get_lapic(vcpu, argp);
 	case MINIVMM_SET_LAPIC:
 		return vcpu_set_lapic(vcpu, argp);
+	case MINIVMM_PRE_FAULT_MEMORY:
+		return vcpu_pre_fault(vcpu, argp);
 	case MINIVMM_TRANSLATE:
 		return vcpu_translate(vcpu, argp);
 	case MINIVMM_INTERRUPT:

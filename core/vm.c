@@ -103,6 +103,24 @@ static int vm_set_memory_region(struct mv_vm *vm, void __user *argp)
 	return mv_set_memory_region(vm, &mem);
 }
 
+static int vm_get_dirty_log(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_dirty_log log;
+
+	if (copy_from_user(&log, argp, sizeof(log)))
+		return -EFAULT;
+	return mv_get_dirty_log(vm, &log);
+}
+
+static int vm_clear_dirty_log(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_clear_dirty_log log;
+
+	if (copy_from_user(&log, argp, sizeof(log)))
+		return -EFAULT;
+	return mv_clear_dirty_log(vm, &log);
+}
+
 /*
  * KVM wants three pages for a TSS, and one for page tables, to run real mode
  * on CPUs without unrestricted guest. We need neither, and take the addresses
@@ -157,6 +175,10 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mv_vcpu_create_fd(vm, arg);
 	case MINIVMM_SET_USER_MEMORY_REGION:
 		return vm_set_memory_region(vm, argp);
+	case MINIVMM_GET_DIRTY_LOG:
+		return vm_get_dirty_log(vm, argp);
+	case MINIVMM_CLEAR_DIRTY_LOG:
+		return vm_clear_dirty_log(vm, argp);
 	case MINIVMM_SET_TSS_ADDR:
 		return vm_set_tss_addr(arg);
 	case MINIVMM_SET_IDENTITY_MAP_ADDR:

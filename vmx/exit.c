@@ -392,7 +392,6 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
-	bool write = qual & EPT_VIOLATION_ACC_WRITE;
 
 	reblock_nmi(vcpu, qual);
 	if (trace_minivmm_page_fault_enabled())
@@ -400,8 +399,9 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 					 qual);
 
 	vcpu->exit.fault.gpa = gpa;
-	vcpu->exit.fault.write = write;
-	switch (mv_fault_in_atomic(vcpu, gpa, write)) {
+	vcpu->exit.fault.write = qual & EPT_VIOLATION_ACC_WRITE;
+	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
+	switch (mv_fault_in_atomic(vcpu)) {
 	case MV_FAULT_MAPPED:
 		return true;
 	case MV_FAULT_SLEEP:
@@ -411,10 +411,17 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	}
 	if (vcpu->exit.vectoring)
 		return leave_delivery(vcpu, qual, gpa);
-	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
 	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
 	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
 	return leave(vcpu, MV_EXIT_MMIO);
+}
+
+/* SDM 29.3.6. The write that found no room has not happened: retry. */
+static bool handle_pml_full(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	reblock_nmi(vcpu, vmcs_read(EXIT_QUALIFICATION));
+	vmx_pml_empty(vcpu);
+	return true;
 }
 
 static bool handle_xsetbv(struct mv_vcpu *vcpu, struct vmx_host *host)
@@ -501,7 +508,7 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_ENCLS] = { "ENCLS", inject_ud },
 	[EXIT_REASON_RDSEED] = { "RDSEED", .why = "RDSEED exiting is off" },
 	[EXIT_REASON_PML_FULL] = { "page-modification log full",
-		.why = "PML is off", .vectoring = true },
+		handle_pml_full, .vectoring = true },
 	[EXIT_REASON_XSAVES] = { "XSAVES", .why = "XSAVES is off: #UD" },
 	[EXIT_REASON_XRSTORS] = { "XRSTORS", .why = "XSAVES is off: #UD" },
 	[65] = { "PCONFIG", .why = "PCONFIG is off: #UD" },

@@ -138,11 +138,14 @@ void vmx_run(struct mv_vcpu *vcpu)
 	}
 	vmx_host_save(vcpu, &host);
 	flush_stale(vcpu);
+	vmx_pml_begin(vcpu);
 
 	vcpu->exit.reason = MV_EXIT_NONE;
 	while (run_once(vcpu, &host) && --budget)
 		;
 
+	if (to_vmx(vcpu)->logging)
+		vmx_pml_empty(vcpu);
 	vmx_save_hot(vcpu);
 	vmx_host_restore(vcpu, &host);
 	vmx_end(vcpu, &host);

@@ -96,9 +96,12 @@ int vmx_vcpu_create(struct mv_vcpu *vcpu)
 	if (!vmx)
 		return -ENOMEM;
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs) {
-		kfree(vmx);
-		return -ENOMEM;
+	if (!vmx->vmcs)
+		goto free;
+	if (vmx_has_pml()) {
+		vmx->pml = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vmx->pml)
+			goto free_vmcs;
 	}
 	*(u32 *)vmx->vmcs = vmx_config.revision;
 	vmx->fresh = true;
@@ -110,6 +113,12 @@ int vmx_vcpu_create(struct mv_vcpu *vcpu)
 	}
 	vcpu->backend = vmx;
 	return 0;
+
+free_vmcs:
+	free_page((unsigned long)vmx->vmcs);
+free:
+	kfree(vmx);
+	return -ENOMEM;
 }
 
 void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
@@ -118,13 +127,14 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
 
 	if (vmx->vpid)
 		ida_free(&vpids, vmx->vpid);
+	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->vmcs);
 	kfree(vmx);
 }
 
 /*
  * Instructions that the guest's CPUID does not have raise #UD there. The local
- * APIC is virtualized as its mode wants it.
+ * APIC is virtualized as its mode wants it. Writes are logged while a slot is.
  */
 static void load_features(struct mv_vcpu *vcpu)
 {
@@ -136,6 +146,8 @@ static void load_features(struct mv_vcpu *vcpu)
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (!vcpu->cpuid.invpcid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	if (!to_vmx(vcpu)->logging)
+		secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
 	vmcs_write(MSR_BITMAP, __pa(vmx_x2apic_virtualized(vcpu) ?
 				    x2apic_bitmap : msr_bitmap));
@@ -188,6 +200,7 @@ void vmx_vmcs_setup(struct mv_vcpu *vcpu)
 {
 	setup_controls(vcpu);
 	vmx_apic_setup(vcpu);
+	vmx_pml_setup(vcpu);
 	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);

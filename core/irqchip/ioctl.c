@@ -18,6 +18,8 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 	if (cap.flags)
 		return -EINVAL;
 	switch (cap.cap) {
+	case MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return mv_set_dirty_options(vm, cap.args[0]);
 	case MINIVMM_CAP_SPLIT_IRQCHIP:
 		return mv_split_irqchip(vm, cap.args[0]);
 	case MINIVMM_CAP_X2APIC_API:
