@@ -345,6 +345,7 @@ struct mv_region {
  * @mapped: leaves of each size in the second-level tables
  * @nr_logging: slots whose writes are logged
  * @dirty_options: MINIVMM_DIRTY_LOG_* that the client chose
+ * @nr_mmu_pages: what the client said of a cache that we do not have
  * @running: CPUs inside the run section for this VM
  * @time_lock: guards @tsc_sync and @clock
  * @tsc_base: host TSC at creation; the guest's starts at 0
@@ -389,6 +390,7 @@ struct mv_vm {
 	atomic64_t mapped[MV_LEVELS];
 	u32 nr_logging;
 	u32 dirty_options;
+	unsigned long nr_mmu_pages;
 	struct cpumask running;
 	spinlock_t time_lock;		/* tsc_sync, clock */
 	u64 tsc_base;

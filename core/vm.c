@@ -103,6 +103,15 @@ static int vm_set_memory_region(struct mv_vm *vm, void __user *argp)
 	return mv_set_memory_region(vm, &mem);
 }
 
+/* How many shadow pages KVM may have, at least 64. We have none to count. */
+static int vm_set_nr_mmu_pages(struct mv_vm *vm, unsigned long nr)
+{
+	if (nr < 64)
+		return -EINVAL;
+	WRITE_ONCE(vm->nr_mmu_pages, nr);
+	return 0;
+}
+
 static int vm_get_dirty_log(struct mv_vm *vm, void __user *argp)
 {
 	struct minivmm_dirty_log log;
@@ -175,6 +184,10 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mv_vcpu_create_fd(vm, arg);
 	case MINIVMM_SET_USER_MEMORY_REGION:
 		return vm_set_memory_region(vm, argp);
+	case MINIVMM_SET_NR_MMU_PAGES:
+		return vm_set_nr_mmu_pages(vm, arg);
+	case MINIVMM_GET_NR_MMU_PAGES:
+		return READ_ONCE(vm->nr_mmu_pages);
 	case MINIVMM_GET_DIRTY_LOG:
 		return vm_get_dirty_log(vm, argp);
 	case MINIVMM_CLEAR_DIRTY_LOG:

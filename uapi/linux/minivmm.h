@@ -572,6 +572,7 @@ struct minivmm_run {
 
 #define MINIVMM_CAP_IRQCHIP			0
 #define MINIVMM_CAP_HLT				1
+#define MINIVMM_CAP_MMU_SHADOW_CACHE_CONTROL	2
 #define MINIVMM_CAP_USER_MEMORY			3
 #define MINIVMM_CAP_SET_TSS_ADDR		4
 #define MINIVMM_CAP_EXT_CPUID			7
@@ -634,6 +635,8 @@ struct minivmm_run {
 /* on a VM; MINIVMM_CHECK_EXTENSION too */
 #define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
 #define MINIVMM_GET_DIRTY_LOG		_IOW(MINIVMMIO, 0x42, struct minivmm_dirty_log)
+#define MINIVMM_SET_NR_MMU_PAGES	_IO(MINIVMMIO, 0x44)
+#define MINIVMM_GET_NR_MMU_PAGES	_IO(MINIVMMIO, 0x45)
 #define MINIVMM_SET_USER_MEMORY_REGION \
 	_IOW(MINIVMMIO, 0x46, struct minivmm_userspace_memory_region)
 #define MINIVMM_SET_TSS_ADDR		_IO(MINIVMMIO, 0x47)
