@@ -637,7 +637,7 @@ int mv_apic_highest(const struct mv_vcpu *vcpu, u32 set);
 int mv_apic_pending(const struct mv_vcpu *vcpu);
 void mv_apic_accept(struct mv_vcpu *vcpu, u8 vector);
 void mv_apic_eoi_done(struct mv_vcpu *vcpu, u8 vector);
-void mv_apic_timer_fire(struct mv_vcpu *vcpu);
+void mv_apic_timer_fire(struct mv_vcpu *vcpu, u64 now);
 bool mv_extint_pending(struct mv_vcpu *vcpu);
 u8 mv_extint_take(struct mv_vcpu *vcpu);
 bool mv_interrupt_waits(struct mv_vcpu *vcpu);

@@ -5,23 +5,11 @@
  *
  * The 8259 pair's INTR is wired to LINT0 of the boot CPU, as on a PC.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "alarm.h"
 #include "local_apic.h"
-#include "report.h"
 #include "vcpu.h"
-
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
 
 /* After whatever may have changed what the vCPU should take. */
 static void publish(struct local_apic *local)
@@ -86,30 +74,25 @@ void local_apics_init(struct irqchip *chip, unsigned int cpus)
 	apic_set_virtual_wire(&chip->apics.bus.apic[0]);
 }
 
-/* Has the timerfd expire when the APIC's timer does. */
+/* Has the alarm expire when the APIC's timer does. */
 static void arm(struct local_apic *local)
 {
 	u64 deadline = apic_timer_deadline(local->apic);
-	struct itimerspec when = { 0 };
 
+	_Static_assert(APIC_NEVER == ALARM_NEVER, "the same time");
 	if (deadline == local->deadline_ns)
 		return;
 	local->deadline_ns = deadline;
-	if (deadline != APIC_NEVER) {
-		when.it_value.tv_sec = deadline / NSEC_PER_SEC;
-		when.it_value.tv_nsec = deadline % NSEC_PER_SEC;
-	}
-	timerfd_settime(local->expiry.fd, TFD_TIMER_ABSTIME, &when, NULL);
+	alarm_set(&local->expiry, deadline);
 }
 
 static void expired(struct loop_source *source)
 {
 	struct local_apic *local = container_of(source, struct local_apic, expiry);
-	u64 expirations;
 
 	pthread_mutex_lock(&local->chip->lock);
-	/* Nothing to read: the guest set another time meanwhile. */
-	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
+	/* Not any more: the guest set another time meanwhile. */
+	if (alarm_take(source)) {
 		apic_timer_run(local->apic, now_ns());
 		arm(local);
 	}
@@ -155,10 +138,7 @@ struct local_apic *local_apic_add(struct irqchip *chip, struct vcpu *vcpu, struc
 	local->vcpu = vcpu;
 	local->enabled = true;
 	local->deadline_ns = APIC_NEVER;
-	local->expiry.ready = expired;
-	local->expiry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (local->expiry.fd < 0)
-		die(EXIT_SETUP, "cannot make a timerfd: %s", strerror(errno));
+	alarm_init(&local->expiry, expired);
 	loop_add(loop, &local->expiry);
 	return local;
 }

@@ -21,7 +21,7 @@ struct local_apic {
 	atomic_bool intr;		/* an interrupt waits; readable without the lock */
 	u8 cr8;				/* the vCPU's; of its thread alone */
 	bool enabled;			/* in IA32_APIC_BASE; of its thread alone */
-	struct loop_source expiry;	/* a timerfd for the APIC's timer */
+	struct loop_source expiry;	/* an alarm for the APIC's timer */
 	u64 deadline_ns;		/* what that is set to */
 };
 

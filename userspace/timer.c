@@ -4,44 +4,25 @@
  * 0's next rising edge, which then interrupts the vCPU. Edges that passed while
  * nobody could deliver them are one interrupt, as on a PC with interrupts off.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "report.h"
+#include "alarm.h"
 #include "timer.h"
 
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
-
-/* Has the timerfd expire at channel 0's first edge after @now. */
+/* Has the alarm expire at channel 0's first edge after @now. */
 static void arm(struct timer *timer, u64 now)
 {
-	u64 edge = pit_next_edge(&timer->pit, 0, now);
-	struct itimerspec when = { 0 };
-
-	if (edge != PIT_NEVER) {
-		when.it_value.tv_sec = edge / NSEC_PER_SEC;
-		when.it_value.tv_nsec = edge % NSEC_PER_SEC;
-	}
-	timerfd_settime(timer->expiry.fd, TFD_TIMER_ABSTIME, &when, NULL);
+	_Static_assert(PIT_NEVER == ALARM_NEVER, "the same time");
+	alarm_set(&timer->expiry, pit_next_edge(&timer->pit, 0, now));
 }
 
 static void expired(struct loop_source *source)
 {
 	struct timer *timer = container_of(source, struct timer, expiry);
-	u64 expirations;
 
 	pthread_mutex_lock(&timer->lock);
-	/* Nothing to read: the guest reprogrammed the channel meanwhile. */
-	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
+	/* Not any more: the guest reprogrammed the channel meanwhile. */
+	if (alarm_take(source)) {
 		irq_set(&timer->irq, false);
 		irq_set(&timer->irq, true);
 		arm(timer, now_ns());
@@ -127,10 +108,7 @@ int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct i
 	pthread_mutex_init(&timer->lock, NULL);
 	pit_reset(&timer->pit);
 	timer->irq = irq;
-	timer->expiry.ready = expired;
-	timer->expiry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (timer->expiry.fd < 0)
-		die(EXIT_SETUP, "cannot make a timerfd: %s", strerror(errno));
+	alarm_init(&timer->expiry, expired);
 	loop_add(loop, &timer->expiry);
 
 	timer->ports = (struct device){

@@ -18,7 +18,7 @@ struct timer {
 	struct device ports;
 	struct device speaker;
 	struct irq_line irq;
-	struct loop_source expiry;	/* a timerfd for channel 0 */
+	struct loop_source expiry;	/* an alarm for channel 0 */
 };
 
 int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct irq_line irq);
