@@ -237,6 +237,8 @@ struct mv_page_cache {
 	void *page[MV_PAGE_CACHE];
 };
 
+#define MV_MAX_MCE_BANKS	32
+
 #define MV_NEVER	(~0ULL)		/* no host TSC value */
 
 /**
@@ -363,14 +365,16 @@ struct mv_region {
  * @split_pins: GSIs below this are pins of the client's I/O APIC
  * @chips: the I/O APIC and the 8259 pair; or NULL
  * @pit: the 8254; or NULL
- * @irq_lock: guards changes of @routes and @iobus, and adding and removing
- *	irqfds; taken after @lock
- * @irq_srcu: for readers of @routes, @iobus and @resamplers
+ * @irq_lock: guards changes of @routes, @iobus and @zones, and adding and
+ *	removing irqfds; taken after @lock
+ * @irq_srcu: for readers of @routes, @iobus, @zones and @resamplers
  * @routes: what GSIs are connected to
  * @iobus: ports and memory of devices in the kernel; NULL: none
  * @irqfds: all irqfds; guarded by @irqfds_lock
  * @resamplers: those that want to hear of EOIs
  * @irqfds_lock: taken under an eventfd's wait-queue lock
+ * @zones: where writes may wait in @coalesced_ring; NULL: nowhere
+ * @coalesced_ring: a page shared with user space; guarded by @ring_lock
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -412,13 +416,16 @@ struct mv_vm {
 	u32 split_pins;
 	struct mv_chips *chips;
 	struct mv_pit *pit;
-	struct mutex irq_lock;		/* writers of routes, iobus */
+	struct mutex irq_lock;		/* writers of routes, iobus, zones */
 	struct srcu_struct irq_srcu;
 	struct mv_routes __rcu *routes;
 	struct mv_iobus __rcu *iobus;
 	struct list_head irqfds;
 	struct list_head resamplers;
 	spinlock_t irqfds_lock;		/* irqfds */
+	struct mv_zones __rcu *zones;
+	struct minivmm_coalesced_mmio_ring *coalesced_ring;
+	spinlock_t ring_lock;		/* coalesced_ring */
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */
@@ -484,6 +491,10 @@ struct mv_vcpu {
 		u64 msr;
 		u64 seen;	/* ns of waiting that the guest knows of */
 	} steal;
+	struct {
+		u64 cap, status, ctl;		/* IA32_MCG_* */
+		u64 bank[MV_MAX_MCE_BANKS][4];	/* in the order of MSRs */
+	} mce;
 	struct mv_msr_store *msrs;	/* the ones only remembered; msr.c */
 
 	void *fpu;		/* one page, XSAVE standard format */

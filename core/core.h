@@ -19,7 +19,7 @@
 #define MV_MAX_SLOTS		32764	/* as KVM's */
 #define MV_MAX_CPUID		256
 #define MV_MAX_MSRS		256	/* entries in one GET/SET_MSRS */
-#define MV_VCPU_MMAP_SIZE	(2 * PAGE_SIZE)
+#define MV_VCPU_MMAP_SIZE	(3 * PAGE_SIZE)
 
 /* ---- main.c ------------------------------------------------------------- */
 
@@ -395,6 +395,16 @@ bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 bool mv_iobus_has(struct mv_vm *vm, enum mv_io_space space, u64 addr);
 void mv_iobus_destroy(struct mv_vm *vm);
 
+/* ---- coalesced.c: writes that can wait ---------------------------------------*/
+
+int mv_coalesced_create(struct mv_vm *vm);
+void mv_coalesced_destroy(struct mv_vm *vm);
+int mv_coalesced_zone(struct mv_vm *vm,
+		      const struct minivmm_coalesced_mmio_zone *zone,
+		      bool remove);
+bool mv_coalesced_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+			unsigned int len, const void *data);
+
 /* ---- cpuid.c ----------------------------------------------------------------*/
 
 int mv_get_supported_cpuid(struct minivmm_cpuid2 __user *user);
@@ -415,6 +425,15 @@ int mv_msr_index_list(struct minivmm_msr_list __user *user);
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
+
+/* ---- mce.c: machine-check banks ---------------------------------------------*/
+
+void mv_mce_reset(struct mv_vcpu *vcpu);
+int mv_mce_read(struct mv_vcpu *vcpu, u32 index, u64 *data);
+int mv_mce_write(struct mv_vcpu *vcpu, u32 index, u64 data, bool client);
+int mv_get_mce_cap_supported(u64 __user *user);
+int mv_setup_mce(struct mv_vcpu *vcpu, u64 cap);
+int mv_set_mce(struct mv_vcpu *vcpu, const struct minivmm_x86_mce *mce);
 
 /* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
 

@@ -64,6 +64,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 	case MINIVMM_CAP_PRE_FAULT_MEMORY:
+	case MINIVMM_CAP_COALESCED_PIO:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();
@@ -82,6 +83,10 @@ int mv_check_extension(long cap)
 		return MV_DIRTY_OPTIONS;
 	case MINIVMM_CAP_X2APIC_API:
 		return MV_X2APIC_API_FLAGS;
+	case MINIVMM_CAP_COALESCED_MMIO:
+		return MINIVMM_COALESCED_MMIO_PAGE_OFFSET;
+	case MINIVMM_CAP_MCE:
+		return MV_MAX_MCE_BANKS;
 	case MINIVMM_CAP_NR_VCPUS:
 		return min_t(unsigned int, num_online_cpus(), MV_MAX_VCPUS);
 	case MINIVMM_CAP_MAX_VCPUS:
@@ -113,6 +118,8 @@ static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mv_get_supported_cpuid(argp);
 	case MINIVMM_GET_MSR_INDEX_LIST:
 		return mv_msr_index_list(argp);
+	case MINIVMM_X86_GET_MCE_CAP_SUPPORTED:
+		return mv_get_mce_cap_supported(argp);
 	default:
 		/* Not ENOTTY: clients see here what they see from KVM. */
 		return -EINVAL;

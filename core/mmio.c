@@ -433,8 +433,8 @@ static void trace_part(struct operand *op, unsigned int part, u32 type)
 }
 
 /*
- * Devices in the kernel, the vCPU's local APIC first. True if the part that
- * m->part says was one's, and is read or written.
+ * Devices in the kernel, the vCPU's local APIC first, and the ring of writes
+ * that can wait. True if the part that m->part says is read or written.
  */
 static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
 {
@@ -448,7 +448,9 @@ static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
 	if (write)
 		done = mv_lapic_mmio_write(vcpu, gpa, data, len) ||
 		       mv_iobus_write(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
-				      data);
+				      data) ||
+		       mv_coalesced_write(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
+					  data);
 	else
 		done = mv_lapic_mmio_read(vcpu, gpa, data, len) ||
 		       mv_iobus_read(vcpu->vm, MV_SPACE_MEMORY, gpa, len,

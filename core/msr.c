@@ -18,6 +18,7 @@
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
+#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
@@ -72,7 +73,7 @@ struct mv_msr_store {
 };
 
 /* What a row says, beside where the value is kept */
-#define CONSTANT	BIT(0)	/* always .value; no part of the vCPU's state */
+#define CONSTANT	BIT(0)	/* .value, or .get; no part of the vCPU's state */
 #define GUEST_REWRITES	BIT(1)	/* ... and the guest may write that value */
 #define GUEST_READ_ONLY	BIT(2)	/* the guest's write: #GP */
 #define IGNORE_WRITES	BIT(3)	/* the guest's write: nothing happens */
@@ -80,6 +81,7 @@ struct mv_msr_store {
 #define NEED_RDTSCP	BIT(5)	/* exists with RDTSCP or RDPID only */
 #define IN_STORE	BIT(6)	/* kept in struct mv_msr_store */
 #define NEED_TSC_DEADLINE BIT(7) /* exists if the local APIC's timer has it */
+#define NEED_MCG_CTL	BIT(8)	/* exists if IA32_MCG_CAP says so */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -101,7 +103,7 @@ struct mv_msr_store {
 struct msr_row {
 	u32 index;
 	u8 count;
-	u8 flags;
+	u16 flags;
 	u16 offset;
 	u32 dirty;
 	u64 value;
@@ -224,6 +226,17 @@ static int set_system_time(struct mv_vcpu *vcpu, u64 data, bool client)
 {
 	mv_write_system_time(vcpu, data);
 	return 0;
+}
+
+static u64 get_mcg_cap(struct mv_vcpu *vcpu)
+{
+	return vcpu->mce.cap;
+}
+
+/* All errors are reported, or none. */
+static bool valid_mcg_ctl(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return !data || (!~data && (vcpu->mce.cap & MCG_CTL_P));
 }
 
 static u64 get_wall_clock(struct mv_vcpu *vcpu)
@@ -351,9 +364,11 @@ static const struct msr_row rows[] = {
 	{ MSR_KVM_STEAL_TIME, VCPU(steal.msr), .exists = mv_steal_offered,
 	  .valid = valid_steal_time, .set = set_steal_time },
 
-	/* No banks of machine-check registers, nothing to report */
-	{ MSR_IA32_MCG_CAP, .flags = CONSTANT },
-	{ MSR_IA32_MCG_STATUS, .flags = CONSTANT | GUEST_REWRITES },
+	/* Machine-check banks are mce.c's */
+	{ MSR_IA32_MCG_CAP, .flags = CONSTANT, .get = get_mcg_cap },
+	{ MSR_IA32_MCG_STATUS, VCPU(mce.status) },
+	{ MSR_IA32_MCG_CTL, VCPU(mce.ctl), .flags = NEED_MCG_CTL,
+	  .valid = valid_mcg_ctl },
 	{ MSR_IA32_P5_MC_ADDR, .flags = CONSTANT },
 	{ MSR_IA32_P5_MC_TYPE, .flags = CONSTANT },
 	/* No VMX, no SMX, and locked, so nobody can turn them on */
@@ -460,7 +475,7 @@ static int set_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index,
 	int err = 0;
 
 	if (row->flags & CONSTANT)
-		return data == row->value ? 0 : -EINVAL;
+		return data == get_value(vcpu, row, index) ? 0 : -EINVAL;
 	if (row->valid && !row->valid(vcpu, index, data))
 		return -EINVAL;
 	if (row->set)
@@ -482,6 +497,8 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
 	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
 		return NULL;
 	if ((row->flags & NEED_TSC_DEADLINE) && !vcpu->cpuid.tsc_deadline)
+		return NULL;
+	if ((row->flags & NEED_MCG_CTL) && !(vcpu->mce.cap & MCG_CTL_P))
 		return NULL;
 	return row;
 }
@@ -509,7 +526,7 @@ int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
 		return mv_x2apic_read(vcpu, index, data);
 	row = guest_row(vcpu, index);
 	if (!row)
-		return -EINVAL;
+		return mv_mce_read(vcpu, index, data);
 	*data = get_value(vcpu, row, index);
 	return 0;
 }
@@ -537,7 +554,7 @@ int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 		return mv_x2apic_write(vcpu, index, data);
 	row = guest_row(vcpu, index);
 	if (!row)
-		return -EINVAL;
+		return mv_mce_write(vcpu, index, data, false);
 	if (row->flags & IGNORE_WRITES)
 		return 0;
 	if (row->flags & GUEST_READ_ONLY)
@@ -599,6 +616,7 @@ void mv_msr_reset(struct mv_vcpu *vcpu)
 	vcpu->kernel_gs_base = 0;
 	vcpu->tsc_aux = 0;
 	vcpu->tsc_adjust = 0;
+	mv_mce_reset(vcpu);
 	*vcpu->msrs = (struct mv_msr_store) {
 		.misc_enable = MISC_ENABLE_RESET | fast_strings(),
 		.ucode_rev = UCODE_REV_RESET,
@@ -653,8 +671,10 @@ static int client_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
 {
 	const struct msr_row *row = find_row(entry->index);
 
+	if (!row && write)
+		return mv_mce_write(vcpu, entry->index, entry->data, true);
 	if (!row)
-		return -EINVAL;
+		return mv_mce_read(vcpu, entry->index, &entry->data);
 	mv_need(vcpu, row->dirty);
 	if (write)
 		return set_value(vcpu, row, entry->index, entry->data, true);

@@ -40,11 +40,16 @@ static struct mv_vm *mv_vm_create(void)
 	ret = mv_irq_init(vm);
 	if (ret)
 		goto destroy_slots;
-	ret = mv_mmu_init(vm);
+	ret = mv_coalesced_create(vm);
 	if (ret)
 		goto destroy_irqs;
+	ret = mv_mmu_init(vm);
+	if (ret)
+		goto destroy_coalesced;
 	return vm;
 
+destroy_coalesced:
+	mv_coalesced_destroy(vm);
 destroy_irqs:
 	mv_irq_destroy(vm);
 destroy_slots:
@@ -68,6 +73,7 @@ static void mv_vm_destroy(struct kref *ref)
 	mv_irq_destroy(vm);
 	/* ... and after this nobody touches the second-level tables. */
 	mv_mmu_destroy(vm);
+	mv_coalesced_destroy(vm);
 	mv_slots_destroy(vm);
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
 		if (vm->vcpus[id])
@@ -170,6 +176,15 @@ static int vm_set_clock(struct mv_vm *vm, void __user *argp)
 	return mv_set_clock(vm, &data);
 }
 
+static int vm_coalesced_zone(struct mv_vm *vm, void __user *argp, bool remove)
+{
+	struct minivmm_coalesced_mmio_zone zone;
+
+	if (copy_from_user(&zone, argp, sizeof(zone)))
+		return -EFAULT;
+	return mv_coalesced_zone(vm, &zone, remove);
+}
+
 static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct mv_vm *vm = file->private_data;
@@ -200,6 +215,10 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_get_clock(vm, argp);
 	case MINIVMM_SET_CLOCK:
 		return vm_set_clock(vm, argp);
+	case MINIVMM_REGISTER_COALESCED_MMIO:
+		return vm_coalesced_zone(vm, argp, false);
+	case MINIVMM_UNREGISTER_COALESCED_MMIO:
+		return vm_coalesced_zone(vm, argp, true);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
 	default:

@@ -270,6 +270,22 @@ struct minivmm_lapic_state {
 	char regs[MINIVMM_APIC_REG_SIZE];
 };
 
+/* MINIVMM_X86_SET_MCE: an error, for one of the guest's machine-check banks */
+struct minivmm_x86_mce {
+	__u64 status;
+	__u64 addr;
+	__u64 misc;
+	__u64 mcg_status;
+	__u8  bank;
+	__u8  pad1[7];
+	__u64 pad2[3];
+};
+
+/* MINIVMM_SET_VAPIC_ADDR: none is all there is */
+struct minivmm_vapic_addr {
+	__u64 vapic_addr;
+};
+
 /* MINIVMM_SET_SIGNAL_MASK: the mask that holds while MINIVMM_RUN runs. */
 struct minivmm_signal_mask {
 	__u32 len;		/* bytes in sigset: 8 */
@@ -451,6 +467,38 @@ struct minivmm_clock_data {
 	__u32 pad[4];
 };
 
+/*
+ * MINIVMM_REGISTER_COALESCED_MMIO, MINIVMM_UNREGISTER_COALESCED_MMIO: writes there
+ * need not be told of at once
+ */
+struct minivmm_coalesced_mmio_zone {
+	__u64 addr;
+	__u32 size;
+	union {
+		__u32 pad;
+		__u32 pio;	/* 1: ports, 0: memory */
+	};
+};
+
+struct minivmm_coalesced_mmio {
+	__u64 phys_addr;
+	__u32 len;
+	union {
+		__u32 pad;
+		__u32 pio;
+	};
+	__u8  data[8];
+};
+
+/* A page of the run mapping, one for the VM: as many entries as fit */
+#define MINIVMM_COALESCED_MMIO_PAGE_OFFSET	2
+
+struct minivmm_coalesced_mmio_ring {
+	__u32 first;		/* the next to be read; the client's */
+	__u32 last;		/* the next to be written */
+	struct minivmm_coalesced_mmio coalesced_mmio[];
+};
+
 /* MINIVMM_ENABLE_CAP on a VM */
 struct minivmm_enable_cap {
 	__u32 cap;
@@ -582,12 +630,14 @@ struct minivmm_run {
 #define MINIVMM_CAP_PIT				11
 #define MINIVMM_CAP_NOP_IO_DELAY		12
 #define MINIVMM_CAP_MP_STATE			14
+#define MINIVMM_CAP_COALESCED_MMIO		15
 #define MINIVMM_CAP_SYNC_MMU			16
 #define MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS	21
 #define MINIVMM_CAP_USER_NMI			22
 #define MINIVMM_CAP_IRQ_ROUTING			25
 #define MINIVMM_CAP_IRQ_INJECT_STATUS		26
 #define MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS	30
+#define MINIVMM_CAP_MCE				31
 #define MINIVMM_CAP_IRQFD			32
 #define MINIVMM_CAP_PIT2			33
 #define MINIVMM_CAP_PIT_STATE2			35
@@ -616,6 +666,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_COALESCED_PIO		162
 #define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
 #define MINIVMM_CAP_PRE_FAULT_MEMORY		236
 
@@ -631,6 +682,7 @@ struct minivmm_run {
 #define MINIVMM_CHECK_EXTENSION		_IO(MINIVMMIO, 0x03)
 #define MINIVMM_GET_VCPU_MMAP_SIZE	_IO(MINIVMMIO, 0x04)
 #define MINIVMM_GET_SUPPORTED_CPUID	_IOWR(MINIVMMIO, 0x05, struct minivmm_cpuid2)
+#define MINIVMM_X86_GET_MCE_CAP_SUPPORTED	_IOR(MINIVMMIO, 0x9d, __u64)
 
 /* on a VM; MINIVMM_CHECK_EXTENSION too */
 #define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
@@ -647,6 +699,10 @@ struct minivmm_run {
 #define MINIVMM_SET_IRQCHIP		_IOR(MINIVMMIO, 0x63, struct minivmm_irqchip)
 #define MINIVMM_CREATE_PIT		_IO(MINIVMMIO, 0x64)
 #define MINIVMM_IRQ_LINE_STATUS		_IOWR(MINIVMMIO, 0x67, struct minivmm_irq_level)
+#define MINIVMM_REGISTER_COALESCED_MMIO \
+	_IOW(MINIVMMIO, 0x67, struct minivmm_coalesced_mmio_zone)
+#define MINIVMM_UNREGISTER_COALESCED_MMIO \
+	_IOW(MINIVMMIO, 0x68, struct minivmm_coalesced_mmio_zone)
 #define MINIVMM_SET_GSI_ROUTING		_IOW(MINIVMMIO, 0x6a, struct minivmm_irq_routing)
 #define MINIVMM_IRQFD			_IOW(MINIVMMIO, 0x76, struct minivmm_irqfd)
 #define MINIVMM_CREATE_PIT2		_IOW(MINIVMMIO, 0x77, struct minivmm_pit_config)
@@ -676,9 +732,12 @@ struct minivmm_run {
 #define MINIVMM_SET_LAPIC		_IOW(MINIVMMIO, 0x8f, struct minivmm_lapic_state)
 #define MINIVMM_SET_CPUID2		_IOW(MINIVMMIO, 0x90, struct minivmm_cpuid2)
 #define MINIVMM_GET_CPUID2		_IOWR(MINIVMMIO, 0x91, struct minivmm_cpuid2)
+#define MINIVMM_SET_VAPIC_ADDR		_IOW(MINIVMMIO, 0x93, struct minivmm_vapic_addr)
 #define MINIVMM_GET_MP_STATE		_IOR(MINIVMMIO, 0x98, struct minivmm_mp_state)
 #define MINIVMM_SET_MP_STATE		_IOW(MINIVMMIO, 0x99, struct minivmm_mp_state)
 #define MINIVMM_NMI			_IO(MINIVMMIO, 0x9a)
+#define MINIVMM_X86_SETUP_MCE		_IOW(MINIVMMIO, 0x9c, __u64)
+#define MINIVMM_X86_SET_MCE		_IOW(MINIVMMIO, 0x9e, struct minivmm_x86_mce)
 #define MINIVMM_GET_VCPU_EVENTS		_IOR(MINIVMMIO, 0x9f, struct minivmm_vcpu_events)
 #define MINIVMM_SET_VCPU_EVENTS		_IOW(MINIVMMIO, 0xa0, struct minivmm_vcpu_events)
 #define MINIVMM_GET_DEBUGREGS		_IOR(MINIVMMIO, 0xa1, struct minivmm_debugregs)
