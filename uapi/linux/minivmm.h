@@ -30,6 +30,34 @@ struct minivmm_userspace_memory_region {
 	__u64 userspace_addr;	/* page aligned HVA */
 };
 
+/* ------------------------------------------------------------------------ */
+/* dirty log                                                                 */
+
+/* MINIVMM_GET_DIRTY_LOG: one bit for each page of the slot */
+struct minivmm_dirty_log {
+	__u32 slot;
+	__u32 padding1;
+	union {
+		void *dirty_bitmap;
+		__u64 padding2;
+	};
+};
+
+/* MINIVMM_CLEAR_DIRTY_LOG: these pages are logged again */
+struct minivmm_clear_dirty_log {
+	__u32 slot;
+	__u32 num_pages;
+	__u64 first_page;
+	union {
+		void *dirty_bitmap;
+		__u64 padding2;
+	};
+};
+
+/* args[0] for MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+#define MINIVMM_DIRTY_LOG_MANUAL_PROTECT_ENABLE	(1 << 0)
+#define MINIVMM_DIRTY_LOG_INITIALLY_SET		(1 << 1)
+
 /* MINIVMM_TRANSLATE */
 struct minivmm_translation {
 	/* in */
@@ -578,6 +606,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
 
 /* ------------------------------------------------------------------------ */
 /* ioctls                                                                    */
@@ -594,6 +623,7 @@ struct minivmm_run {
 
 /* on a VM; MINIVMM_CHECK_EXTENSION too */
 #define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
+#define MINIVMM_GET_DIRTY_LOG		_IOW(MINIVMMIO, 0x42, struct minivmm_dirty_log)
 #define MINIVMM_SET_USER_MEMORY_REGION \
 	_IOW(MINIVMMIO, 0x46, struct minivmm_userspace_memory_region)
 #define MINIVMM_SET_TSS_ADDR		_IO(MINIVMMIO, 0x47)
@@ -614,6 +644,7 @@ struct minivmm_run {
 #define MINIVMM_SET_PIT2		_IOW(MINIVMMIO, 0xa0, struct minivmm_pit_state2)
 #define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
 #define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
+#define MINIVMM_CLEAR_DIRTY_LOG		_IOWR(MINIVMMIO, 0xc0, struct minivmm_clear_dirty_log)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
