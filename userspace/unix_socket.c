@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sockets in the file system, named unix:PATH. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 #include "unix_socket.h"
 
 #define PREFIX		"unix:"
+/* What a socket is called until somebody listens */
+#define PART		".part"
 
 /**
  * parse_unix - an argument that names a socket
@@ -25,9 +28,9 @@ struct unix_address parse_unix(const char *option, const char *text)
 
 	if (strncmp(text, PREFIX, strlen(PREFIX)) || !*path)
 		die(EXIT_SETUP, "%s %s: not a socket; write unix:PATH", option, text);
-	if (strlen(path) >= sizeof(address.addr.sun_path))
+	if (strlen(path) > sizeof(address.addr.sun_path) - sizeof(PART))
 		die(EXIT_SETUP, "%s %s: the path is longer than %zu bytes", option, text,
-		    sizeof(address.addr.sun_path) - 1);
+		    sizeof(address.addr.sun_path) - sizeof(PART));
 	strcpy(address.addr.sun_path, path);
 	return address;
 }
@@ -61,15 +64,15 @@ int unix_connect(const struct unix_address *address, int type)
 	return -1;
 }
 
-/* Nobody listens on what a process left that was killed. */
-static void remove_stale(const struct unix_address *address, int type)
+/* What is there already may go only if it is a socket, as of a process that was killed. */
+static bool may_replace(const char *path)
 {
-	int fd = unix_connect(address, type);
+	struct stat st;
 
-	if (fd >= 0)
-		close(fd);
-	else if (errno == ECONNREFUSED)
-		unlink(address->addr.sun_path);
+	if (lstat(path, &st))
+		return true;
+	errno = EEXIST;
+	return S_ISSOCK(st.st_mode);
 }
 
 /**
@@ -77,18 +80,21 @@ static void remove_stale(const struct unix_address *address, int type)
  * @address: its address
  * @type: SOCK_...
  *
- * Context: there is one thread.
+ * It appears under its name when one can connect to it. Context: there is one thread.
  *
- * Return: a file descriptor. Ends the process if the address is in use, or cannot be.
+ * Return: a file descriptor. Ends the process if it cannot be.
  */
 int unix_listen(const struct unix_address *address, int type)
 {
+	struct sockaddr_un part = address->addr;
 	int fd = new_socket(type);
 	mode_t mask = umask(077);
 
-	remove_stale(address, type);
-	if (bind(fd, (const struct sockaddr *)&address->addr, sizeof(address->addr)) ||
-	    listen(fd, 1))
+	strcat(part.sun_path, PART);
+	unlink(part.sun_path);
+	if (bind(fd, (const struct sockaddr *)&part, sizeof(part)) || listen(fd, 1) ||
+	    !may_replace(address->addr.sun_path) ||
+	    rename(part.sun_path, address->addr.sun_path))
 		die(EXIT_SETUP, "%s: cannot listen there: %s", address->name, strerror(errno));
 	umask(mask);
 	return fd;
