@@ -3,24 +3,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alarm.h"
 #include "report.h"
-
-/**
- * now_ns - what alarms go by
- *
- * Return: CLOCK_MONOTONIC in ns.
- */
-u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
 
 /**
  * alarm_init - make an alarm that is not set; it still has to be added to a loop

@@ -4,10 +4,10 @@
 #define MINIVMM_ALARM_H
 
 #include "loop.h"
+#include "monotonic.h"
 
 #define ALARM_NEVER	(~0ULL)
 
-u64 now_ns(void);
 void alarm_init(struct loop_source *alarm, void (*expired)(struct loop_source *alarm));
 void alarm_set(struct loop_source *alarm, u64 when);
 bool alarm_take(struct loop_source *alarm);

@@ -281,3 +281,77 @@ void local_apic_unpark(struct local_apic *local)
 	local->chip->apics.nr_parked--;
 	pthread_mutex_unlock(&local->chip->lock);
 }
+
+static const struct state_desc apic_desc = {
+	.id = SECTION_LOCAL_APIC, .name = "local APIC",
+	.fields = (const struct state_field[]){
+		STATE_BOOL(struct apic, enabled),
+		STATE_BOOL(struct apic, wait_for_sipi),
+		STATE_BOOL(struct apic, extint),
+		STATE_ARRAY(struct apic, lint, 1),
+		STATE_ANY(struct apic, tpr),
+		STATE_ANY(struct apic, ldr),
+		STATE_ANY(struct apic, dfr),
+		STATE_ANY(struct apic, svr),
+		STATE_ANY(struct apic, esr),
+		STATE_ANY(struct apic, errors),
+		STATE_ANY(struct apic, icr_low),
+		STATE_ANY(struct apic, icr_high),
+		STATE_ARRAY(struct apic, lvt, ~0U),
+		STATE_ARRAY(struct apic, isr.word, ~0U),
+		STATE_ARRAY(struct apic, tmr.word, ~0U),
+		STATE_ARRAY(struct apic, irr.word, ~0U),
+		STATE_ANY(struct apic, timer_initial),
+		STATE_ANY(struct apic, timer_divide),
+		STATE_BOOL(struct apic, timer_running),
+		STATE_TIME(struct apic, timer_start_ns),
+		{ }
+	},
+};
+
+/**
+ * local_apics_save - add all local APICs to a stream
+ * @chip: the chips
+ * @out: the stream
+ */
+void local_apics_save(const struct irqchip *chip, struct stream_out *out)
+{
+	for (unsigned int i = 0; i < chip->apics.bus.nr; i++)
+		state_save(out, &apic_desc, i, &chip->apics.bus.apic[i]);
+}
+
+static bool load(struct local_apic *local, u32 id, struct saved *saved)
+{
+	struct apic *apic = local->apic;
+
+	if (!state_load(saved, &apic_desc, id, apic))
+		return false;
+	if (apic->timer_running && !apic->timer_initial)
+		return saved_fail(saved, "the state of local APIC %u is impossible", id);
+	/* What the vCPU has of it, and its thread knows */
+	local->enabled = apic->enabled;
+	local->cr8 = apic_cr8(apic);
+	local->vcpu->run->cr8 = local->cr8;
+	return true;
+}
+
+/**
+ * local_apics_load - make all local APICs what was saved
+ * @chip: the chips
+ * @saved: where their state is
+ *
+ * Return: whether it could be done.
+ */
+bool local_apics_load(struct irqchip *chip, struct saved *saved)
+{
+	for (unsigned int i = 0; i < chip->apics.bus.nr; i++) {
+		struct local_apic *local = &chip->apics.cpu[i];
+
+		if (!load(local, i, saved))
+			return false;
+		apic_timer_run(local->apic, now_ns());
+		publish(local);
+		arm(local);
+	}
+	return true;
+}

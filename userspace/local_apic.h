@@ -9,6 +9,7 @@
 #include "ioapic.h"
 #include "irq.h"
 #include "loop.h"
+#include "state.h"
 
 struct irqchip;
 struct vcpu;
@@ -38,6 +39,10 @@ struct local_apic *local_apic_add(struct irqchip *chip, struct vcpu *vcpu, struc
 /* The chips' locked */
 void local_apics_set_extint(struct irqchip *chip, bool level);
 int local_apics_deliver(struct ioapic *ioapic, u64 entry);
+
+/* While no vCPU runs */
+void local_apics_save(const struct irqchip *chip, struct stream_out *out);
+bool local_apics_load(struct irqchip *chip, struct saved *saved);
 
 /* In the vCPU's thread */
 bool local_apic_mmio(struct local_apic *local);

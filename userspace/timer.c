@@ -121,3 +121,64 @@ int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct i
 	err = bus_add(pio, &timer->ports);
 	return err ?: bus_add(pio, &timer->speaker);
 }
+
+static const struct state_desc channel_desc = {
+	.id = SECTION_PIT_CHANNEL, .name = "8254's channel",
+	.fields = (const struct state_field[]){
+		STATE_NUMBER(struct pit_channel, mode, 0, 5),
+		STATE_NUMBER(struct pit_channel, access, 0, 3),
+		STATE_BOOL(struct pit_channel, bcd),
+		STATE_BOOL(struct pit_channel, gate),
+		STATE_BOOL(struct pit_channel, null_count),
+		STATE_BOOL(struct pit_channel, write_high),
+		STATE_BOOL(struct pit_channel, read_high),
+		STATE_BOOL(struct pit_channel, status_latched),
+		STATE_BOOL(struct pit_channel, count_latched),
+		STATE_ANY(struct pit_channel, write_low),
+		STATE_ANY(struct pit_channel, status),
+		STATE_ANY(struct pit_channel, latch),
+		STATE_NUMBER(struct pit_channel, count, 1, 0x10000),
+		STATE_TIME(struct pit_channel, start_ns),
+		STATE_ANY(struct pit_channel, paused_ns),
+		{ }
+	},
+};
+
+static const struct state_desc pit_desc = {
+	.id = SECTION_PIT, .name = "8254",
+	.fields = (const struct state_field[]){
+		STATE_BOOL(struct pit, speaker_data),
+		STATE_BOOL(struct pit, refresh),
+		{ }
+	},
+};
+
+/**
+ * timer_save - add the timer's state to a stream
+ * @timer: the timer, which nobody uses
+ * @out: the stream
+ */
+void timer_save(const struct timer *timer, struct stream_out *out)
+{
+	state_save(out, &pit_desc, 0, &timer->pit);
+	for (unsigned int i = 0; i < ARRAY_SIZE(timer->pit.channel); i++)
+		state_save(out, &channel_desc, i, &timer->pit.channel[i]);
+}
+
+/**
+ * timer_load - make the timer what was saved
+ * @timer: the timer; the loop does not run yet
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool timer_load(struct timer *timer, struct saved *saved)
+{
+	if (!state_load(saved, &pit_desc, 0, &timer->pit))
+		return false;
+	for (unsigned int i = 0; i < ARRAY_SIZE(timer->pit.channel); i++)
+		if (!state_load(saved, &channel_desc, i, &timer->pit.channel[i]))
+			return false;
+	arm(timer, now_ns());
+	return true;
+}

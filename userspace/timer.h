@@ -9,6 +9,7 @@
 #include "irq.h"
 #include "loop.h"
 #include "pit.h"
+#include "state.h"
 
 #define TIMER_IRQ		0
 
@@ -22,5 +23,7 @@ struct timer {
 };
 
 int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct irq_line irq);
+void timer_save(const struct timer *timer, struct stream_out *out);
+bool timer_load(struct timer *timer, struct saved *saved);
 
 #endif /* MINIVMM_TIMER_H */
