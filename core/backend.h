@@ -33,6 +33,7 @@
 
 struct mv_chips;
 struct mv_iobus;
+struct mv_msr_filter;
 struct mv_pit;
 struct mv_routes;
 struct mv_vcpu;
@@ -94,7 +95,7 @@ struct mv_dtable {
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
-#define MV_STATE_CPUID	BIT(10)	/* which instructions the guest has */
+#define MV_STATE_CPUID	BIT(10)	/* which instructions and MSRs the guest has */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
 #define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
 #define MV_STATE_ALL	(BIT(12) - 1)
@@ -154,6 +155,7 @@ enum mv_exit_reason {
 	MV_EXIT_CR,
 	MV_EXIT_DR,
 	MV_EXIT_XSETBV,
+	MV_EXIT_MSR,		/* an RDMSR or WRMSR that failed */
 	MV_EXIT_DELIVERY,	/* no memory to deliver an event with */
 	MV_EXIT_SHUTDOWN,
 	MV_EXIT_FAIL_ENTRY,
@@ -201,6 +203,12 @@ struct mv_exit {
 			bool write;
 			enum mv_reg reg;
 		} dr;
+		struct {
+			bool write;
+			u32 index;
+			u64 data;
+			int error;	/* what mv_read_msr(), ... returned */
+		} msr;
 		struct {
 			u64 hw_reason;
 			u32 cpu;
@@ -288,6 +296,7 @@ struct mv_lapic {
 #define MV_REQ_INIT	1
 #define MV_REQ_SIPI	2	/* with vcpu->sipi_vector */
 #define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
+#define MV_REQ_MSRS	4	/* vm->msrs_exit */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {
@@ -357,6 +366,11 @@ struct mv_logical {
  * @irqfds: all irqfds; guarded by @irqfds_lock
  * @resamplers: those that want to hear of EOIs
  * @irqfds_lock: taken under an eventfd's wait-queue lock
+ * @msr_filter: which MSRs the client lets its guest access; NULL: all. Read in
+ *	run sections, which are readers of RCU; replaced under @lock
+ * @msrs_exit: that filter denies MSRs which otherwise need no exit
+ * @msr_exits: failures of RDMSR and WRMSR that are the client's to handle,
+ *	MINIVMM_MSR_EXIT_REASON_*
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -402,6 +416,9 @@ struct mv_vm {
 	struct list_head irqfds;
 	struct list_head resamplers;
 	spinlock_t irqfds_lock;		/* irqfds */
+	struct mv_msr_filter __rcu *msr_filter;
+	bool msrs_exit;
+	u32 msr_exits;
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */

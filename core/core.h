@@ -398,6 +398,19 @@ bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 
+bool mv_direct_msr_denied(const struct mv_msr_filter *filter);
+
+/* ---- msr_filter.c: MSR accesses that are the client's ------------------------*/
+
+#define MV_MSR_EXIT_REASONS	(MINIVMM_MSR_EXIT_REASON_INVAL | \
+				 MINIVMM_MSR_EXIT_REASON_UNKNOWN | \
+				 MINIVMM_MSR_EXIT_REASON_FILTER)
+
+int mv_set_msr_filter(struct mv_vm *vm, const struct minivmm_msr_filter *args);
+void mv_msr_filter_destroy(struct mv_vm *vm);
+bool mv_msr_allowed(const struct mv_msr_filter *filter, u32 index, u32 access);
+int mv_handle_msr(struct mv_vcpu *vcpu);
+
 /* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
 
 void mv_tsc_init(struct mv_vm *vm);

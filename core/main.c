@@ -62,6 +62,8 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_SPLIT_IRQCHIP:
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
+	case MINIVMM_CAP_X86_USER_SPACE_MSR:
+	case MINIVMM_CAP_X86_MSR_FILTER:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();

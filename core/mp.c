@@ -148,6 +148,8 @@ int mv_handle_requests(struct mv_vcpu *vcpu)
 		mv_pull_nmis(vcpu);
 		vcpu->check_events = true;
 	}
+	if (test_and_clear_bit(MV_REQ_MSRS, &vcpu->requests))
+		vcpu->dirty |= MV_STATE_CPUID;
 	if (vcpu->lapic)
 		take_startup(vcpu);
 	if (test_and_clear_bit(MV_REQ_EOI, &vcpu->requests))

@@ -173,6 +173,8 @@ static int handle_exit(struct mv_vcpu *vcpu)
 		return mv_handle_dr(vcpu);
 	case MV_EXIT_XSETBV:
 		return mv_handle_xsetbv(vcpu);
+	case MV_EXIT_MSR:
+		return mv_handle_msr(vcpu);
 	case MV_EXIT_SHUTDOWN:
 		return exit_to_user(vcpu, MINIVMM_EXIT_SHUTDOWN);
 	case MV_EXIT_FAIL_ENTRY:
@@ -349,10 +351,12 @@ static int run_loop(struct mv_vcpu *vcpu)
 		vcpu->complete = NULL;
 		ret = complete(vcpu);
 	}
-	if (ret == 1 && READ_ONCE(vcpu->run->immediate_exit)) {
-		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+	if (ret != 1)
+		return ret;
+	/* The last exit's reason stays, for clients that look at it again. */
+	if (READ_ONCE(vcpu->run->immediate_exit))
 		return -EINTR;
-	}
+	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	while (ret == 1)
 		ret = run_once(vcpu);
 	return ret;
@@ -432,7 +436,6 @@ int mv_vcpu_run(struct mv_vcpu *vcpu)
 		return -EINVAL;
 	mv_set_thread(vcpu);
 	activate_sigmask(vcpu);
-	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	ret = run_loop(vcpu);
 	fill_run_page(vcpu);
 	restore_sigmask(vcpu);

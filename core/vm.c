@@ -72,6 +72,7 @@ static void mv_vm_destroy(struct kref *ref)
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
 		if (vm->vcpus[id])
 			mv_vcpu_destroy(vm->vcpus[id]);
+	mv_msr_filter_destroy(vm);
 	mv_ops->vm_destroy(vm);
 	mmdrop(vm->mm);
 	kvfree(vm);
@@ -143,6 +144,15 @@ static int vm_set_clock(struct mv_vm *vm, void __user *argp)
 	return mv_set_clock(vm, &data);
 }
 
+static int vm_set_msr_filter(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_msr_filter filter;
+
+	if (copy_from_user(&filter, argp, sizeof(filter)))
+		return -EFAULT;
+	return mv_set_msr_filter(vm, &filter);
+}
+
 static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct mv_vm *vm = file->private_data;
@@ -167,6 +177,8 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_clock(vm, argp);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
+	case MINIVMM_X86_SET_MSR_FILTER:
+		return vm_set_msr_filter(vm, argp);
 	default:
 		return mv_irq_ioctl(vm, cmd, argp);
 	}

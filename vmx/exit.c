@@ -340,15 +340,45 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return leave_insn(vcpu, MV_EXIT_PIO);
 }
 
+/*
+ * MSRs that the guest has in the CPU or the VMCS. They exit only if the client's
+ * filter denies one of them.
+ */
+static void save_direct_msr(struct mv_vcpu *vcpu, u32 index)
+{
+	/* their numbers follow each other, in this order */
+	if (likely(index - MSR_FS_BASE > MSR_KERNEL_GS_BASE - MSR_FS_BASE))
+		return;
+	if (index == MSR_KERNEL_GS_BASE)
+		vcpu->kernel_gs_base = hw_rdmsr(MSR_KERNEL_GS_BASE);
+	else
+		vmx_save_lazy(vcpu, MV_STATE_SEGS);
+}
+
+/* #GP, unless the client wants to hear of such accesses. */
+static bool msr_failed(struct mv_vcpu *vcpu, struct vmx_host *host, bool write,
+		       u64 data, int error)
+{
+	if (!READ_ONCE(vcpu->vm->msr_exits))
+		return inject_gp(vcpu, host);
+	vcpu->exit.msr.write = write;
+	vcpu->exit.msr.index = vcpu->regs[MV_RCX];
+	vcpu->exit.msr.data = data;
+	vcpu->exit.msr.error = error;
+	return leave_insn(vcpu, MV_EXIT_MSR);
+}
+
 static bool handle_rdmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u32 index = vcpu->regs[MV_RCX];
 	u64 data = 0;
-	int fault = mv_read_msr(vcpu, index, &data);
+	int fault;
 
+	save_direct_msr(vcpu, index);
+	fault = mv_read_msr(vcpu, index, &data);
 	trace_minivmm_msr(false, index, data, fault);
 	if (fault)
-		return inject_gp(vcpu, host);
+		return msr_failed(vcpu, host, false, 0, fault);
 	vcpu->regs[MV_RAX] = (u32)data;
 	vcpu->regs[MV_RDX] = data >> 32;
 	return skip(vcpu);
@@ -363,10 +393,13 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 	/* EFER is loaded together with the control registers. */
 	if (index == MSR_EFER)
 		vmx_save_lazy(vcpu, MV_STATE_CRS);
+	save_direct_msr(vcpu, index);
 	ret = mv_write_msr(vcpu, index, data);
 	trace_minivmm_msr(true, index, data, ret < 0);
 	if (ret < 0)
-		return inject_gp(vcpu, host);
+		return msr_failed(vcpu, host, true, data, ret);
+	if (index == MSR_KERNEL_GS_BASE)
+		hw_wrmsr(MSR_KERNEL_GS_BASE, vcpu->kernel_gs_base);
 	skip(vcpu);
 	return ret ? leave(vcpu, MV_EXIT_NONE) : true;
 }

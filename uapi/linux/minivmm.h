@@ -135,6 +135,28 @@ struct minivmm_msr_list {
 	__u32 indices[];
 };
 
+/* MINIVMM_X86_SET_MSR_FILTER: which MSRs the guest may access */
+#define MINIVMM_MSR_FILTER_READ			(1 << 0)
+#define MINIVMM_MSR_FILTER_WRITE		(1 << 1)
+#define MINIVMM_MSR_FILTER_MAX_BITMAP_SIZE	0x600	/* bytes */
+#define MINIVMM_MSR_FILTER_MAX_RANGES		16
+
+struct minivmm_msr_filter_range {
+	__u32 flags;		/* accesses that the range is for */
+	__u32 nmsrs;		/* 0: no range */
+	__u32 base;
+	__u8 *bitmap;		/* a bit for each MSR, 1: allowed */
+};
+
+#define MINIVMM_MSR_FILTER_DEFAULT_ALLOW	(0 << 0)
+#define MINIVMM_MSR_FILTER_DEFAULT_DENY		(1 << 0)
+
+/* The first range that has an MSR, for the access, counts. */
+struct minivmm_msr_filter {
+	__u32 flags;
+	struct minivmm_msr_filter_range ranges[MINIVMM_MSR_FILTER_MAX_RANGES];
+};
+
 #define MINIVMM_CPUID_FLAG_SIGNIFCANT_INDEX	(1 << 0)
 
 struct minivmm_cpuid_entry2 {
@@ -440,9 +462,16 @@ struct minivmm_enable_cap {
 #define MINIVMM_EXIT_SET_TPR		11
 #define MINIVMM_EXIT_INTERNAL_ERROR	17
 #define MINIVMM_EXIT_IOAPIC_EOI		26
+#define MINIVMM_EXIT_X86_RDMSR		29
+#define MINIVMM_EXIT_X86_WRMSR		30
 
 #define MINIVMM_EXIT_IO_IN	0
 #define MINIVMM_EXIT_IO_OUT	1
+
+/* msr.reason, and args[0] of MINIVMM_CAP_X86_USER_SPACE_MSR */
+#define MINIVMM_MSR_EXIT_REASON_INVAL	(1 << 0)
+#define MINIVMM_MSR_EXIT_REASON_UNKNOWN	(1 << 1)
+#define MINIVMM_MSR_EXIT_REASON_FILTER	(1 << 2)
 
 /* internal.suberror */
 #define MINIVMM_INTERNAL_ERROR_EMULATION		1
@@ -519,6 +548,14 @@ struct minivmm_run {
 		struct {
 			__u8 vector;
 		} eoi;
+		/* MINIVMM_EXIT_X86_RDMSR, MINIVMM_EXIT_X86_WRMSR */
+		struct {
+			__u8 error;	/* in: not 0: #GP */
+			__u8 pad[7];
+			__u32 reason;
+			__u32 index;
+			__u64 data;	/* RDMSR: in */
+		} msr;
 		char padding[256];
 	};
 
@@ -578,6 +615,8 @@ struct minivmm_run {
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_X86_USER_SPACE_MSR		188
+#define MINIVMM_CAP_X86_MSR_FILTER		189
 
 /* ------------------------------------------------------------------------ */
 /* ioctls                                                                    */
@@ -614,6 +653,7 @@ struct minivmm_run {
 #define MINIVMM_SET_PIT2		_IOW(MINIVMMIO, 0xa0, struct minivmm_pit_state2)
 #define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
 #define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
+#define MINIVMM_X86_SET_MSR_FILTER	_IOW(MINIVMMIO, 0xc6, struct minivmm_msr_filter)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
