@@ -79,6 +79,11 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs);
 void mv_get_debugregs(struct mv_vcpu *vcpu, struct minivmm_debugregs *dbg);
 int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 
+/* ---- sync_regs.c: registers in the run page ------------------------------- */
+
+int mv_load_sync_regs(struct mv_vcpu *vcpu, u64 which);
+void mv_store_sync_regs(struct mv_vcpu *vcpu, u64 which);
+
 /* ---- run.c: MINIVMM_RUN -------------------------------------------------- */
 
 int mv_vcpu_run(struct mv_vcpu *vcpu);
@@ -95,6 +100,7 @@ int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
 void mv_queue_nmi(struct mv_vcpu *vcpu);
 void mv_pull_nmis(struct mv_vcpu *vcpu);
 void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
+bool mv_valid_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
 /* ---- cr.c: control, debug and extended control registers ------------------ */

@@ -73,6 +73,8 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_SYNC_REGS:
+		return MINIVMM_SYNC_X86_VALID_FIELDS;
 	case MINIVMM_CAP_INTR_SHADOW:
 		return MINIVMM_X86_SHADOW_INT_MOV_SS |
 		       MINIVMM_X86_SHADOW_INT_STI;

@@ -406,18 +406,24 @@ static void restore_sigmask(struct mv_vcpu *vcpu)
 	sigemptyset(&current->real_blocked);
 }
 
-static bool valid_run_page(struct mv_vcpu *vcpu)
+/* What the client wrote there before the call, each word read once */
+static int load_run_page(struct mv_vcpu *vcpu, u64 *store)
 {
 	const struct minivmm_run *run = vcpu->run;
+	u64 load = READ_ONCE(run->minivmm_dirty_regs);
 	u64 cr8 = READ_ONCE(run->cr8);
 
-	if (READ_ONCE(run->minivmm_valid_regs) ||
-	    READ_ONCE(run->minivmm_dirty_regs))
-		return false;
-	if (vcpu->lapic)
-		return true;	/* where the task priority is */
-	vcpu->cr8 = cr8;
-	return cr8 <= 15;
+	*store = READ_ONCE(run->minivmm_valid_regs);
+	if (unlikely((load | *store) & ~MINIVMM_SYNC_X86_VALID_FIELDS))
+		return -EINVAL;
+	/* with a local APIC here, that is where the task priority is */
+	if (!vcpu->lapic && cr8 > 15)
+		return -EINVAL;
+	if (unlikely(load) && mv_load_sync_regs(vcpu, load))
+		return -EINVAL;
+	if (!vcpu->lapic)
+		vcpu->cr8 = cr8;
+	return 0;
 }
 
 /**
@@ -430,14 +436,18 @@ static bool valid_run_page(struct mv_vcpu *vcpu)
  */
 int mv_vcpu_run(struct mv_vcpu *vcpu)
 {
+	u64 store;
 	int ret;
 
-	if (!valid_run_page(vcpu))
-		return -EINVAL;
+	ret = load_run_page(vcpu, &store);
+	if (ret)
+		return ret;
 	mv_set_thread(vcpu);
 	activate_sigmask(vcpu);
 	ret = run_loop(vcpu);
 	fill_run_page(vcpu);
+	if (unlikely(store))
+		mv_store_sync_regs(vcpu, store);
 	restore_sigmask(vcpu);
 	return ret;
 }

@@ -485,6 +485,20 @@ struct minivmm_enable_cap {
 /* The page of the run mapping that io.data_offset points into. */
 #define MINIVMM_PIO_PAGE_OFFSET	1
 
+/* minivmm_valid_regs, minivmm_dirty_regs */
+#define MINIVMM_SYNC_X86_REGS		(1UL << 0)
+#define MINIVMM_SYNC_X86_SREGS		(1UL << 1)
+#define MINIVMM_SYNC_X86_EVENTS		(1UL << 2)
+#define MINIVMM_SYNC_X86_VALID_FIELDS	(MINIVMM_SYNC_X86_REGS | \
+					 MINIVMM_SYNC_X86_SREGS | \
+					 MINIVMM_SYNC_X86_EVENTS)
+
+struct minivmm_sync_regs {
+	struct minivmm_regs regs;
+	struct minivmm_sregs sregs;
+	struct minivmm_vcpu_events events;
+};
+
 struct minivmm_run {
 	/* in */
 	__u8 request_interrupt_window;
@@ -559,10 +573,11 @@ struct minivmm_run {
 		char padding[256];
 	};
 
-	/* which registers of s are shared with user space: none yet */
+	/* in: what of s to fill in at the end, what to load at the start */
 	__u64 minivmm_valid_regs;
 	__u64 minivmm_dirty_regs;
 	union {
+		struct minivmm_sync_regs regs;
 		char padding[2048];
 	} s;
 };
@@ -604,6 +619,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_GET_TSC_KHZ			61
 #define MINIVMM_CAP_MAX_VCPUS			66
 #define MINIVMM_CAP_TSC_DEADLINE_TIMER		72
+#define MINIVMM_CAP_SYNC_REGS			74
 #define MINIVMM_CAP_SIGNAL_MSI			77
 #define MINIVMM_CAP_READONLY_MEM		81
 #define MINIVMM_CAP_IRQFD_RESAMPLE		82
