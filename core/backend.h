@@ -325,10 +325,31 @@ struct mv_logical {
 	bool scan;
 };
 
+/*
+ * What a vCPU has done so far. Its own thread counts, anybody reads; stats.c
+ * has the names.
+ */
+struct mv_vcpu_stats {
+	u64 exits;
+	u64 io_exits, mmio_exits, halt_exits, signal_exits;
+	u64 irq_exits, irq_window_exits, nmi_window_exits, request_irq_exits;
+	u64 irq_injections, nmi_injections;
+	u64 pf_taken, pf_fixed, pf_emulate;
+	u64 insn_emulation, insn_emulation_fail;
+	u64 hypercalls;
+	u64 tlb_flush;
+	u64 directed_yield_attempted, directed_yield_successful;
+	u64 halt_attempted_poll, halt_successful_poll;
+	u64 halt_poll_success_ns, halt_poll_fail_ns;
+	u64 halt_wakeup, halt_wait_ns;
+	u64 blocking;		/* 1: just now */
+};
+
 /**
  * struct mv_vm - a virtual machine
  * @refs: the VM's file descriptor and one for each vCPU's
  * @mm: the address space that @slots point into
+ * @pid: of the thread that made it, for its name
  * @lock: guards @vcpus and creation; taken before @slots_lock
  * @slots_lock: serializes changes of @slots; sleeps
  * @slots: SRCU-protected by @srcu, sorted by guest frame
@@ -377,6 +398,7 @@ struct mv_logical {
 struct mv_vm {
 	struct kref refs;
 	struct mm_struct *mm;
+	pid_t pid;
 	struct mutex lock;		/* vcpus, nr_vcpus */
 	struct mutex slots_lock;	/* writers of slots */
 	struct mv_slots __rcu *slots;
@@ -515,6 +537,7 @@ struct mv_vcpu {
 		bool tsc_deadline;
 	} cpuid;
 
+	struct mv_vcpu_stats stats;
 	struct mv_page_cache page_cache;
 	struct mv_held_pages held;
 	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */

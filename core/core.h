@@ -478,6 +478,11 @@ static inline bool mv_steal_stale(const struct mv_vcpu *vcpu)
 	return (vcpu->steal.msr & 1) && vcpu->steal.seen != mv_run_delay();
 }
 
+/* ---- stats.c: statistics ------------------------------------------------------*/
+
+int mv_vm_stats_fd(struct mv_vm *vm);
+int mv_vcpu_stats_fd(struct mv_vcpu *vcpu);
+
 /* ---- fpu.c ------------------------------------------------------------------*/
 
 int mv_fpu_init(void);

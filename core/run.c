@@ -68,6 +68,7 @@ int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
 {
 	struct minivmm_run *run = vcpu->run;
 
+	vcpu->stats.insn_emulation_fail++;
 	mv_queue_exception(vcpu, X86_TRAP_UD, false, 0);
 	if (mv_cpl_access(vcpu))
 		return 1;
@@ -146,6 +147,21 @@ static int handle_hlt(struct mv_vcpu *vcpu)
 	return 1;
 }
 
+/* The client asked for it, to inject. */
+static int window_open(struct mv_vcpu *vcpu)
+{
+	vcpu->stats.request_irq_exits++;
+	return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+}
+
+static int handle_gpa_fault(struct mv_vcpu *vcpu)
+{
+	int ret = mv_handle_gpa_fault(vcpu);
+
+	vcpu->stats.pf_fixed += ret == 1;
+	return ret;
+}
+
 /* Every reason has its line; nothing goes back to the guest by default. */
 static int handle_exit(struct mv_vcpu *vcpu)
 {
@@ -153,7 +169,7 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_NONE:
 		return 1;
 	case MV_EXIT_WINDOW:
-		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+		return window_open(vcpu);
 	case MV_EXIT_HLT:
 		return handle_hlt(vcpu);
 	case MV_EXIT_PAUSE:
@@ -161,7 +177,7 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_PIO:
 		return mv_handle_pio(vcpu);
 	case MV_EXIT_GPA_FAULT:
-		return mv_handle_gpa_fault(vcpu);
+		return handle_gpa_fault(vcpu);
 	case MV_EXIT_MMIO:
 		return mv_handle_mmio(vcpu);
 	case MV_EXIT_DELIVERY:
@@ -266,8 +282,10 @@ static int host_work(struct mv_vcpu *vcpu)
 
 	if (mv_host_work_pending())
 		ret = mv_handle_host_work();
-	if (ret)
+	if (ret) {
+		vcpu->stats.signal_exits++;
 		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+	}
 	return ret;
 }
 
@@ -325,7 +343,7 @@ static int run_once(struct mv_vcpu *vcpu)
 	}
 	window = wants_window(vcpu);
 	if (window && mv_ready_for_interrupt(vcpu))
-		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+		return window_open(vcpu);
 	set_want_window(vcpu, window);
 	update_time(vcpu);
 	ret = mv_prepare_faults(vcpu);

@@ -28,6 +28,7 @@ static struct mv_vm *mv_vm_create(void)
 	mutex_init(&vm->lock);
 	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
+	vm->pid = task_pid_nr(current);
 	mv_tsc_init(vm);
 	mv_clock_create(vm);
 	mmgrab(vm->mm);
@@ -177,6 +178,8 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_clock(vm, argp);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
+	case MINIVMM_GET_STATS_FD:
+		return mv_vm_stats_fd(vm);
 	case MINIVMM_X86_SET_MSR_FILTER:
 		return vm_set_msr_filter(vm, argp);
 	default:

@@ -176,6 +176,7 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 static bool handle_external_interrupt(struct mv_vcpu *vcpu,
 				      struct vmx_host *host)
 {
+	vcpu->stats.irq_exits++;
 	vcpu->exit.host_event = vmcs_read(VM_EXIT_INTR_INFO);
 	return leave(vcpu, MV_EXIT_NONE);
 }
@@ -194,6 +195,7 @@ static bool handle_triple_fault(struct mv_vcpu *vcpu, struct vmx_host *host)
 static bool handle_interrupt_window(struct mv_vcpu *vcpu,
 				    struct vmx_host *host)
 {
+	vcpu->stats.irq_window_exits++;
 	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING, false);
 	vcpu->check_events = true;
 	/* What the client has queued already goes in before it gives the next. */
@@ -204,6 +206,7 @@ static bool handle_interrupt_window(struct mv_vcpu *vcpu,
 
 static bool handle_nmi_window(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	vcpu->stats.nmi_window_exits++;
 	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING, false);
 	vcpu->check_events = true;
 	return true;
@@ -224,6 +227,7 @@ static bool handle_cpuid(struct mv_vcpu *vcpu, struct vmx_host *host)
 /* An interrupt that waits already ends it at once. */
 static bool handle_hlt(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	vcpu->stats.halt_exits++;
 	skip(vcpu);
 	if (vcpu->lapic && mv_interrupt_waits(vcpu) &&
 	    (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF))
@@ -282,6 +286,7 @@ static bool handle_apic_write(struct mv_vcpu *vcpu, struct vmx_host *host)
  */
 static bool handle_vmcall(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	vcpu->stats.hypercalls++;
 	vcpu->regs[MV_RAX] = -1000;
 	return skip(vcpu);
 }
@@ -319,6 +324,7 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 
+	vcpu->stats.io_exits++;
 	vcpu->exit.pio.port = qual >> 16;
 	vcpu->exit.pio.size = (qual & 7) + 1;
 	vcpu->exit.pio.in = qual & BIT(3);
@@ -427,6 +433,7 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 	bool write = qual & EPT_VIOLATION_ACC_WRITE;
 
+	vcpu->stats.pf_taken++;
 	reblock_nmi(vcpu, qual);
 	if (trace_minivmm_page_fault_enabled())
 		trace_minivmm_page_fault(vcpu->id, vmcs_read(GUEST_RIP), gpa,
@@ -436,6 +443,7 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	vcpu->exit.fault.write = write;
 	switch (mv_fault_in_atomic(vcpu, gpa, write)) {
 	case MV_FAULT_MAPPED:
+		vcpu->stats.pf_fixed++;
 		return true;
 	case MV_FAULT_SLEEP:
 		return leave(vcpu, MV_EXIT_GPA_FAULT);
@@ -444,6 +452,7 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	}
 	if (vcpu->exit.vectoring)
 		return leave_delivery(vcpu, qual, gpa);
+	vcpu->stats.pf_emulate++;
 	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
 	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
 	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);

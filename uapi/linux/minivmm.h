@@ -449,6 +449,35 @@ struct minivmm_enable_cap {
 #define MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK	(1ULL << 1)
 
 /* ------------------------------------------------------------------------ */
+/* Statistics: what the descriptor of MINIVMM_GET_STATS_FD reads as           */
+
+struct minivmm_stats_header {
+	__u32 flags;
+	__u32 name_size;	/* of all names, with the 0 at the end */
+	__u32 num_desc;
+	__u32 id_offset;	/* the VM's or vCPU's name */
+	__u32 desc_offset;
+	__u32 data_offset;
+};
+
+#define MINIVMM_STATS_TYPE_CUMULATIVE	(0x0 << 0)
+#define MINIVMM_STATS_TYPE_INSTANT	(0x1 << 0)
+#define MINIVMM_STATS_UNIT_NONE		(0x0 << 4)
+#define MINIVMM_STATS_UNIT_BYTES	(0x1 << 4)
+#define MINIVMM_STATS_UNIT_SECONDS	(0x2 << 4)
+#define MINIVMM_STATS_UNIT_BOOLEAN	(0x4 << 4)
+#define MINIVMM_STATS_BASE_POW10	(0x0 << 8)
+
+struct minivmm_stats_desc {
+	__u32 flags;
+	__s16 exponent;
+	__u16 size;		/* how many __u64 */
+	__u32 offset;		/* from data_offset */
+	__u32 bucket_size;
+	char name[];
+};
+
+/* ------------------------------------------------------------------------ */
 /* The run page: mmap offset 0 of a vCPU file descriptor                     */
 
 #define MINIVMM_EXIT_UNKNOWN		0
@@ -633,6 +662,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
 #define MINIVMM_CAP_X86_USER_SPACE_MSR		188
 #define MINIVMM_CAP_X86_MSR_FILTER		189
+#define MINIVMM_CAP_BINARY_STATS_FD		203
 
 /* ------------------------------------------------------------------------ */
 /* ioctls                                                                    */
@@ -670,6 +700,9 @@ struct minivmm_run {
 #define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
 #define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
 #define MINIVMM_X86_SET_MSR_FILTER	_IOW(MINIVMMIO, 0xc6, struct minivmm_msr_filter)
+
+/* on a VM and on a vCPU */
+#define MINIVMM_GET_STATS_FD		_IO(MINIVMMIO, 0xce)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
