@@ -33,6 +33,7 @@
 
 struct mv_chips;
 struct mv_iobus;
+struct mv_msr_filter;
 struct mv_pit;
 struct mv_routes;
 struct mv_vcpu;
@@ -94,7 +95,7 @@ struct mv_dtable {
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
-#define MV_STATE_CPUID	BIT(10)	/* which instructions the guest has */
+#define MV_STATE_CPUID	BIT(10)	/* which instructions and MSRs the guest has */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
 #define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
 #define MV_STATE_ALL	(BIT(12) - 1)
@@ -154,6 +155,7 @@ enum mv_exit_reason {
 	MV_EXIT_CR,
 	MV_EXIT_DR,
 	MV_EXIT_XSETBV,
+	MV_EXIT_MSR,		/* an RDMSR or WRMSR that failed */
 	MV_EXIT_DELIVERY,	/* no memory to deliver an event with */
 	MV_EXIT_SHUTDOWN,
 	MV_EXIT_FAIL_ENTRY,
@@ -201,6 +203,12 @@ struct mv_exit {
 			bool write;
 			enum mv_reg reg;
 		} dr;
+		struct {
+			bool write;
+			u32 index;
+			u64 data;
+			int error;	/* what mv_read_msr(), ... returned */
+		} msr;
 		struct {
 			u64 hw_reason;
 			u32 cpu;
@@ -290,6 +298,7 @@ struct mv_lapic {
 #define MV_REQ_INIT	1
 #define MV_REQ_SIPI	2	/* with vcpu->sipi_vector */
 #define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
+#define MV_REQ_MSRS	4	/* vm->msrs_exit */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {
@@ -328,10 +337,31 @@ struct mv_region {
 	raw_spinlock_t lock;
 } ____cacheline_aligned_in_smp;
 
+/*
+ * What a vCPU has done so far. Its own thread counts, anybody reads; stats.c
+ * has the names.
+ */
+struct mv_vcpu_stats {
+	u64 exits;
+	u64 io_exits, mmio_exits, halt_exits, signal_exits;
+	u64 irq_exits, irq_window_exits, nmi_window_exits, request_irq_exits;
+	u64 irq_injections, nmi_injections;
+	u64 pf_taken, pf_fixed, pf_emulate;
+	u64 insn_emulation, insn_emulation_fail;
+	u64 hypercalls;
+	u64 tlb_flush;
+	u64 directed_yield_attempted, directed_yield_successful;
+	u64 halt_attempted_poll, halt_successful_poll;
+	u64 halt_poll_success_ns, halt_poll_fail_ns;
+	u64 halt_wakeup, halt_wait_ns;
+	u64 blocking;		/* 1: just now */
+};
+
 /**
  * struct mv_vm - a virtual machine
  * @refs: the VM's file descriptor and one for each vCPU's
  * @mm: the address space that @slots point into
+ * @pid: of the thread that made it, for its name
  * @lock: guards @vcpus and creation; taken before slots->lock
  * @slots: the memory slots; slots.h
  * @mmu_lock: guards @inv_active and its like, and is taken before all of
@@ -375,12 +405,18 @@ struct mv_region {
  * @irqfds_lock: taken under an eventfd's wait-queue lock
  * @zones: where writes may wait in @coalesced_ring; NULL: nowhere
  * @coalesced_ring: a page shared with user space; guarded by @ring_lock
+ * @msr_filter: which MSRs the client lets its guest access; NULL: all. Read in
+ *	run sections, which are readers of RCU; replaced under @lock
+ * @msrs_exit: that filter denies MSRs which otherwise need no exit
+ * @msr_exits: failures of RDMSR and WRMSR that are the client's to handle,
+ *	MINIVMM_MSR_EXIT_REASON_*
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
 struct mv_vm {
 	struct kref refs;
 	struct mm_struct *mm;
+	pid_t pid;
 	struct mutex lock;		/* vcpus, nr_vcpus */
 	struct mv_slots *slots;
 	raw_spinlock_t mmu_lock;
@@ -426,6 +462,9 @@ struct mv_vm {
 	struct mv_zones __rcu *zones;
 	struct minivmm_coalesced_mmio_ring *coalesced_ring;
 	spinlock_t ring_lock;		/* coalesced_ring */
+	struct mv_msr_filter __rcu *msr_filter;
+	bool msrs_exit;
+	u32 msr_exits;
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */
@@ -526,6 +565,7 @@ struct mv_vcpu {
 		bool tsc_deadline;
 	} cpuid;
 
+	struct mv_vcpu_stats stats;
 	struct mv_page_cache page_cache;
 	struct mv_held_pages held;
 	const struct mv_slot *slot;	/* found last; good while ... */

@@ -79,6 +79,11 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs);
 void mv_get_debugregs(struct mv_vcpu *vcpu, struct minivmm_debugregs *dbg);
 int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 
+/* ---- sync_regs.c: registers in the run page ------------------------------- */
+
+int mv_load_sync_regs(struct mv_vcpu *vcpu, u64 which);
+void mv_store_sync_regs(struct mv_vcpu *vcpu, u64 which);
+
 /* ---- run.c: MINIVMM_RUN -------------------------------------------------- */
 
 int mv_vcpu_run(struct mv_vcpu *vcpu);
@@ -95,6 +100,7 @@ int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
 void mv_queue_nmi(struct mv_vcpu *vcpu);
 void mv_pull_nmis(struct mv_vcpu *vcpu);
 void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
+bool mv_valid_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
 /* ---- cr.c: control, debug and extended control registers ------------------ */
@@ -426,6 +432,8 @@ bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 
+bool mv_direct_msr_denied(const struct mv_msr_filter *filter);
+
 /* ---- mce.c: machine-check banks ---------------------------------------------*/
 
 void mv_mce_reset(struct mv_vcpu *vcpu);
@@ -434,6 +442,17 @@ int mv_mce_write(struct mv_vcpu *vcpu, u32 index, u64 data, bool client);
 int mv_get_mce_cap_supported(u64 __user *user);
 int mv_setup_mce(struct mv_vcpu *vcpu, u64 cap);
 int mv_set_mce(struct mv_vcpu *vcpu, const struct minivmm_x86_mce *mce);
+
+/* ---- msr_filter.c: MSR accesses that are the client's ------------------------*/
+
+#define MV_MSR_EXIT_REASONS	(MINIVMM_MSR_EXIT_REASON_INVAL | \
+				 MINIVMM_MSR_EXIT_REASON_UNKNOWN | \
+				 MINIVMM_MSR_EXIT_REASON_FILTER)
+
+int mv_set_msr_filter(struct mv_vm *vm, const struct minivmm_msr_filter *args);
+void mv_msr_filter_destroy(struct mv_vm *vm);
+bool mv_msr_allowed(const struct mv_msr_filter *filter, u32 index, u32 access);
+int mv_handle_msr(struct mv_vcpu *vcpu);
 
 /* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
 
@@ -495,6 +514,11 @@ static inline bool mv_steal_stale(const struct mv_vcpu *vcpu)
 {
 	return (vcpu->steal.msr & 1) && vcpu->steal.seen != mv_run_delay();
 }
+
+/* ---- stats.c: statistics ------------------------------------------------------*/
+
+int mv_vm_stats_fd(struct mv_vm *vm);
+int mv_vcpu_stats_fd(struct mv_vcpu *vcpu);
 
 /* ---- fpu.c ------------------------------------------------------------------*/
 

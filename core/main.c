@@ -65,6 +65,9 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 	case MINIVMM_CAP_PRE_FAULT_MEMORY:
 	case MINIVMM_CAP_COALESCED_PIO:
+	case MINIVMM_CAP_X86_USER_SPACE_MSR:
+	case MINIVMM_CAP_X86_MSR_FILTER:
+	case MINIVMM_CAP_BINARY_STATS_FD:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();
@@ -74,6 +77,8 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_SYNC_REGS:
+		return MINIVMM_SYNC_X86_VALID_FIELDS;
 	case MINIVMM_CAP_INTR_SHADOW:
 		return MINIVMM_X86_SHADOW_INT_MOV_SS |
 		       MINIVMM_X86_SHADOW_INT_STI;

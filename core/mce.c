@@ -59,14 +59,14 @@ static u64 *bank_register(struct mv_vcpu *vcpu, u32 index)
  * @index: its number
  * @data: its value
  *
- * Context: any. Return: 0, or -EINVAL if there is none.
+ * Context: any. Return: 0, or -ENOENT if there is none.
  */
 int mv_mce_read(struct mv_vcpu *vcpu, u32 index, u64 *data)
 {
 	const u64 *reg = bank_register(vcpu, index);
 
 	if (!reg)
-		return -EINVAL;
+		return -ENOENT;
 	*data = *reg;
 	return 0;
 }
@@ -78,14 +78,14 @@ int mv_mce_read(struct mv_vcpu *vcpu, u32 index, u64 *data)
  * @data: for a CTL all or nothing; for a STATUS, from the guest, nothing
  * @client: the client writes it, who restores errors too
  *
- * Context: any. Return: 0 or -EINVAL.
+ * Context: any. Return: 0, -EINVAL or -ENOENT.
  */
 int mv_mce_write(struct mv_vcpu *vcpu, u32 index, u64 data, bool client)
 {
 	u64 *reg = bank_register(vcpu, index);
 
 	if (!reg)
-		return -EINVAL;
+		return -ENOENT;
 	if (index % 4 == CTL && data && ~(data | CTL_OPTIONAL))
 		return -EINVAL;
 	if (index % 4 == STATUS && data && !client)

@@ -470,6 +470,7 @@ static int ask_user(struct mv_vcpu *vcpu, bool write,
 	struct minivmm_run *run = vcpu->run;
 	u8 len = op->len[m->part & 1];
 
+	vcpu->stats.mmio_exits++;
 	run->exit_reason = MINIVMM_EXIT_MMIO;
 	run->mmio.phys_addr = op->gpa[m->part & 1];
 	run->mmio.len = len;
@@ -646,6 +647,7 @@ int mv_handle_mmio(struct mv_vcpu *vcpu)
 	if (!vcpu->mmio)
 		return -ENOMEM;
 
+	vcpu->stats.insn_emulation++;
 	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
 	len = mv_fetch_insn(vcpu, bytes, sizeof(bytes), &fault);
 	if (len == -EFAULT)

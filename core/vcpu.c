@@ -433,6 +433,8 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return vcpu_interrupt(vcpu, argp);
 	case MINIVMM_NMI:
 		return vcpu_nmi(vcpu);
+	case MINIVMM_GET_STATS_FD:
+		return mv_vcpu_stats_fd(vcpu);
 	case MINIVMM_SET_SIGNAL_MASK:
 		return vcpu_set_signal_mask(vcpu, argp);
 	default:

@@ -28,6 +28,7 @@ static struct mv_vm *mv_vm_create(void)
 	mutex_init(&vm->lock);
 	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
+	vm->pid = task_pid_nr(current);
 	mv_tsc_init(vm);
 	mv_clock_create(vm);
 	mmgrab(vm->mm);
@@ -78,6 +79,7 @@ static void mv_vm_destroy(struct kref *ref)
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
 		if (vm->vcpus[id])
 			mv_vcpu_destroy(vm->vcpus[id]);
+	mv_msr_filter_destroy(vm);
 	mv_ops->vm_destroy(vm);
 	mmdrop(vm->mm);
 	kvfree(vm);
@@ -185,6 +187,15 @@ static int vm_coalesced_zone(struct mv_vm *vm, void __user *argp, bool remove)
 	return mv_coalesced_zone(vm, &zone, remove);
 }
 
+static int vm_set_msr_filter(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_msr_filter filter;
+
+	if (copy_from_user(&filter, argp, sizeof(filter)))
+		return -EFAULT;
+	return mv_set_msr_filter(vm, &filter);
+}
+
 static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct mv_vm *vm = file->private_data;
@@ -221,6 +232,10 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_coalesced_zone(vm, argp, true);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
+	case MINIVMM_GET_STATS_FD:
+		return mv_vm_stats_fd(vm);
+	case MINIVMM_X86_SET_MSR_FILTER:
+		return vm_set_msr_filter(vm, argp);
 	default:
 		return mv_irq_ioctl(vm, cmd, argp);
 	}

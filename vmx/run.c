@@ -30,6 +30,7 @@ static void flush_stale(struct mv_vcpu *vcpu)
 		return;
 	WARN_ON_ONCE(vmx_invept(to_vmx_vm(vcpu->vm)->eptp));
 	vmx->tlb_gen = gen;
+	vcpu->stats.tlb_flush++;
 }
 
 static void entry_failed(struct mv_vcpu *vcpu, u64 hw_reason)
@@ -81,6 +82,7 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
 		entry_failed(vcpu, vmcs_read(VM_INSTRUCTION_ERROR));
 		return false;
 	}
+	vcpu->stats.exits++;
 	vcpu->cr2 = native_read_cr2();
 	reason = vmcs_read(VM_EXIT_REASON);
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {

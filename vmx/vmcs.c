@@ -24,9 +24,11 @@
 			 X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
 static DEFINE_IDA(vpids);
-static unsigned long *msr_bitmap;
-/* The same, for vCPUs whose x2APIC the CPU virtualizes */
-static unsigned long *x2apic_bitmap;
+/*
+ * [1]: for vCPUs whose x2APIC the CPU virtualizes. The second of each: all other
+ * MSRs exit, since the client's filter denies one of those that need not.
+ */
+static unsigned long *msr_bitmaps[2][2];
 
 /**
  * vmx_pass_msr() - let the guest access an MSR itself (SDM 25.6.9)
@@ -46,6 +48,14 @@ void vmx_pass_msr(unsigned long *bitmap, u32 msr, bool read, bool write)
 		clear_bit(msr & 0x1fff, reads + 2048);
 }
 
+static void pass_direct_msrs(unsigned long *bitmap)
+{
+	vmx_pass_msr(bitmap, MSR_FS_BASE, true, true);
+	vmx_pass_msr(bitmap, MSR_GS_BASE, true, true);
+	vmx_pass_msr(bitmap, MSR_KERNEL_GS_BASE, true, true);
+	vmx_pass_msr(bitmap, MSR_IA32_TSC, true, false);
+}
+
 /**
  * vmx_vmcs_init() - what all VMCSs share
  *
@@ -53,26 +63,31 @@ void vmx_pass_msr(unsigned long *bitmap, u32 msr, bool read, bool write)
  */
 int vmx_vmcs_init(void)
 {
-	msr_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
-	x2apic_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
-	if (!msr_bitmap || !x2apic_bitmap) {
-		vmx_vmcs_exit();
-		return -ENOMEM;
+	unsigned long *bitmap;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		bitmap = (void *)__get_free_page(GFP_KERNEL);
+		if (!bitmap) {
+			vmx_vmcs_exit();
+			return -ENOMEM;
+		}
+		memset(bitmap, 0xff, PAGE_SIZE);
+		if (!(i & 1))
+			pass_direct_msrs(bitmap);
+		if (i & 2)
+			vmx_apic_msr_bitmap(bitmap);
+		msr_bitmaps[i >> 1][i & 1] = bitmap;
 	}
-	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	vmx_pass_msr(msr_bitmap, MSR_FS_BASE, true, true);
-	vmx_pass_msr(msr_bitmap, MSR_GS_BASE, true, true);
-	vmx_pass_msr(msr_bitmap, MSR_KERNEL_GS_BASE, true, true);
-	vmx_pass_msr(msr_bitmap, MSR_IA32_TSC, true, false);
-	memcpy(x2apic_bitmap, msr_bitmap, PAGE_SIZE);
-	vmx_apic_msr_bitmap(x2apic_bitmap);
 	return 0;
 }
 
 void vmx_vmcs_exit(void)
 {
-	free_page((unsigned long)msr_bitmap);
-	free_page((unsigned long)x2apic_bitmap);
+	int i;
+
+	for (i = 0; i < 4; i++)
+		free_page((unsigned long)msr_bitmaps[i >> 1][i & 1]);
 	ida_destroy(&vpids);
 }
 
@@ -139,6 +154,8 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
 static void load_features(struct mv_vcpu *vcpu)
 {
 	u32 secondary = vmx_apic_secondary(vcpu, vmx_config.secondary);
+	bool x2apic = vmx_x2apic_virtualized(vcpu);
+	unsigned long *bitmap = msr_bitmaps[x2apic][vcpu->vm->msrs_exit];
 
 	if (!to_vmx(vcpu)->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
@@ -149,8 +166,7 @@ static void load_features(struct mv_vcpu *vcpu)
 	if (!to_vmx(vcpu)->logging)
 		secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
-	vmcs_write(MSR_BITMAP, __pa(vmx_x2apic_virtualized(vcpu) ?
-				    x2apic_bitmap : msr_bitmap));
+	vmcs_write(MSR_BITMAP, __pa(bitmap));
 }
 
 static void setup_controls(struct mv_vcpu *vcpu)

@@ -172,6 +172,28 @@ struct minivmm_msr_list {
 	__u32 indices[];
 };
 
+/* MINIVMM_X86_SET_MSR_FILTER: which MSRs the guest may access */
+#define MINIVMM_MSR_FILTER_READ			(1 << 0)
+#define MINIVMM_MSR_FILTER_WRITE		(1 << 1)
+#define MINIVMM_MSR_FILTER_MAX_BITMAP_SIZE	0x600	/* bytes */
+#define MINIVMM_MSR_FILTER_MAX_RANGES		16
+
+struct minivmm_msr_filter_range {
+	__u32 flags;		/* accesses that the range is for */
+	__u32 nmsrs;		/* 0: no range */
+	__u32 base;
+	__u8 *bitmap;		/* a bit for each MSR, 1: allowed */
+};
+
+#define MINIVMM_MSR_FILTER_DEFAULT_ALLOW	(0 << 0)
+#define MINIVMM_MSR_FILTER_DEFAULT_DENY		(1 << 0)
+
+/* The first range that has an MSR, for the access, counts. */
+struct minivmm_msr_filter {
+	__u32 flags;
+	struct minivmm_msr_filter_range ranges[MINIVMM_MSR_FILTER_MAX_RANGES];
+};
+
 #define MINIVMM_CPUID_FLAG_SIGNIFCANT_INDEX	(1 << 0)
 
 struct minivmm_cpuid_entry2 {
@@ -512,6 +534,35 @@ struct minivmm_enable_cap {
 #define MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK	(1ULL << 1)
 
 /* ------------------------------------------------------------------------ */
+/* Statistics: what the descriptor of MINIVMM_GET_STATS_FD reads as           */
+
+struct minivmm_stats_header {
+	__u32 flags;
+	__u32 name_size;	/* of all names, with the 0 at the end */
+	__u32 num_desc;
+	__u32 id_offset;	/* the VM's or vCPU's name */
+	__u32 desc_offset;
+	__u32 data_offset;
+};
+
+#define MINIVMM_STATS_TYPE_CUMULATIVE	(0x0 << 0)
+#define MINIVMM_STATS_TYPE_INSTANT	(0x1 << 0)
+#define MINIVMM_STATS_UNIT_NONE		(0x0 << 4)
+#define MINIVMM_STATS_UNIT_BYTES	(0x1 << 4)
+#define MINIVMM_STATS_UNIT_SECONDS	(0x2 << 4)
+#define MINIVMM_STATS_UNIT_BOOLEAN	(0x4 << 4)
+#define MINIVMM_STATS_BASE_POW10	(0x0 << 8)
+
+struct minivmm_stats_desc {
+	__u32 flags;
+	__s16 exponent;
+	__u16 size;		/* how many __u64 */
+	__u32 offset;		/* from data_offset */
+	__u32 bucket_size;
+	char name[];
+};
+
+/* ------------------------------------------------------------------------ */
 /* The run page: mmap offset 0 of a vCPU file descriptor                     */
 
 #define MINIVMM_EXIT_UNKNOWN		0
@@ -525,9 +576,16 @@ struct minivmm_enable_cap {
 #define MINIVMM_EXIT_SET_TPR		11
 #define MINIVMM_EXIT_INTERNAL_ERROR	17
 #define MINIVMM_EXIT_IOAPIC_EOI		26
+#define MINIVMM_EXIT_X86_RDMSR		29
+#define MINIVMM_EXIT_X86_WRMSR		30
 
 #define MINIVMM_EXIT_IO_IN	0
 #define MINIVMM_EXIT_IO_OUT	1
+
+/* msr.reason, and args[0] of MINIVMM_CAP_X86_USER_SPACE_MSR */
+#define MINIVMM_MSR_EXIT_REASON_INVAL	(1 << 0)
+#define MINIVMM_MSR_EXIT_REASON_UNKNOWN	(1 << 1)
+#define MINIVMM_MSR_EXIT_REASON_FILTER	(1 << 2)
 
 /* internal.suberror */
 #define MINIVMM_INTERNAL_ERROR_EMULATION		1
@@ -540,6 +598,20 @@ struct minivmm_enable_cap {
 
 /* The page of the run mapping that io.data_offset points into. */
 #define MINIVMM_PIO_PAGE_OFFSET	1
+
+/* minivmm_valid_regs, minivmm_dirty_regs */
+#define MINIVMM_SYNC_X86_REGS		(1UL << 0)
+#define MINIVMM_SYNC_X86_SREGS		(1UL << 1)
+#define MINIVMM_SYNC_X86_EVENTS		(1UL << 2)
+#define MINIVMM_SYNC_X86_VALID_FIELDS	(MINIVMM_SYNC_X86_REGS | \
+					 MINIVMM_SYNC_X86_SREGS | \
+					 MINIVMM_SYNC_X86_EVENTS)
+
+struct minivmm_sync_regs {
+	struct minivmm_regs regs;
+	struct minivmm_sregs sregs;
+	struct minivmm_vcpu_events events;
+};
 
 struct minivmm_run {
 	/* in */
@@ -604,13 +676,22 @@ struct minivmm_run {
 		struct {
 			__u8 vector;
 		} eoi;
+		/* MINIVMM_EXIT_X86_RDMSR, MINIVMM_EXIT_X86_WRMSR */
+		struct {
+			__u8 error;	/* in: not 0: #GP */
+			__u8 pad[7];
+			__u32 reason;
+			__u32 index;
+			__u64 data;	/* RDMSR: in */
+		} msr;
 		char padding[256];
 	};
 
-	/* which registers of s are shared with user space: none yet */
+	/* in: what of s to fill in at the end, what to load at the start */
 	__u64 minivmm_valid_regs;
 	__u64 minivmm_dirty_regs;
 	union {
+		struct minivmm_sync_regs regs;
 		char padding[2048];
 	} s;
 };
@@ -655,6 +736,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_GET_TSC_KHZ			61
 #define MINIVMM_CAP_MAX_VCPUS			66
 #define MINIVMM_CAP_TSC_DEADLINE_TIMER		72
+#define MINIVMM_CAP_SYNC_REGS			74
 #define MINIVMM_CAP_SIGNAL_MSI			77
 #define MINIVMM_CAP_READONLY_MEM		81
 #define MINIVMM_CAP_IRQFD_RESAMPLE		82
@@ -668,6 +750,9 @@ struct minivmm_run {
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
 #define MINIVMM_CAP_COALESCED_PIO		162
 #define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
+#define MINIVMM_CAP_X86_USER_SPACE_MSR		188
+#define MINIVMM_CAP_X86_MSR_FILTER		189
+#define MINIVMM_CAP_BINARY_STATS_FD		203
 #define MINIVMM_CAP_PRE_FAULT_MEMORY		236
 
 /* ------------------------------------------------------------------------ */
@@ -714,6 +799,10 @@ struct minivmm_run {
 #define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
 #define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
 #define MINIVMM_CLEAR_DIRTY_LOG		_IOWR(MINIVMMIO, 0xc0, struct minivmm_clear_dirty_log)
+#define MINIVMM_X86_SET_MSR_FILTER	_IOW(MINIVMMIO, 0xc6, struct minivmm_msr_filter)
+
+/* on a VM and on a vCPU */
+#define MINIVMM_GET_STATS_FD		_IO(MINIVMMIO, 0xce)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
