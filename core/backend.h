@@ -375,6 +375,7 @@ struct mv_vcpu_stats {
  *	less flushes before it enters
  * @flushed_gen: no CPU uses translations taken away before this
  * @mapped: leaves of each size in the second-level tables
+ * @nr_tables: pages of these tables, and set aside for them
  * @nr_logging: slots whose writes are logged
  * @dirty_options: MINIVMM_DIRTY_LOG_* that the client chose
  * @nr_mmu_pages: what the client said of a cache that we do not have
@@ -428,6 +429,7 @@ struct mv_vm {
 	atomic64_t tlb_gen;
 	u64 flushed_gen;
 	atomic64_t mapped[MV_LEVELS];
+	atomic64_t nr_tables;
 	u32 nr_logging;
 	u32 dirty_options;
 	unsigned long nr_mmu_pages;
@@ -674,8 +676,8 @@ int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
 enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu);
 void mv_mark_dirty(struct mv_vcpu *vcpu, u64 gpa);
-void *mv_table_alloc(void);
-void mv_table_free(void *table);
+void *mv_table_alloc(struct mv_vm *vm);
+void mv_table_free(struct mv_vm *vm, void *table);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len);

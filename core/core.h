@@ -146,7 +146,7 @@ void mv_change_frames(struct mv_vm *vm, u64 start, u64 end, enum mv_change how);
 void mv_lock_frames(struct mv_vm *vm);
 void mv_unlock_frames(struct mv_vm *vm);
 void mv_flush_guest_tlbs(struct mv_vm *vm);
-void mv_page_cache_free(struct mv_page_cache *cache);
+void mv_page_cache_free(struct mv_vcpu *vcpu);
 
 /* ---- pfnmap.c: device memory of the host -------------------------------------- */
 

@@ -32,46 +32,52 @@
 
 /**
  * mv_table_alloc() - a page for a second-level table, zeroed
+ * @vm: whose
  *
  * Context: may sleep. Return: the page, charged to the caller's memory cgroup,
  * or NULL.
  */
-void *mv_table_alloc(void)
+void *mv_table_alloc(struct mv_vm *vm)
 {
 	void *table = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
-	if (table)
-		mod_lruvec_page_state(virt_to_page(table),
-				      NR_SECONDARY_PAGETABLE, 1);
+	if (!table)
+		return NULL;
+	mod_lruvec_page_state(virt_to_page(table), NR_SECONDARY_PAGETABLE, 1);
+	atomic64_inc(&vm->nr_tables);
 	return table;
 }
 EXPORT_SYMBOL_GPL(mv_table_alloc);
 
 /**
  * mv_table_free() - give it back
+ * @vm: whose
  * @table: no CPU can be looking at it
  *
  * Context: any but the run section.
  */
-void mv_table_free(void *table)
+void mv_table_free(struct mv_vm *vm, void *table)
 {
+	atomic64_dec(&vm->nr_tables);
 	mod_lruvec_page_state(virt_to_page(table), NR_SECONDARY_PAGETABLE, -1);
 	free_page((unsigned long)table);
 }
 EXPORT_SYMBOL_GPL(mv_table_free);
 
-static void free_tables(struct list_head *tables)
+static void free_tables(struct mv_vm *vm, struct list_head *tables)
 {
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, tables, lru)
-		mv_table_free(page_address(page));
+		mv_table_free(vm, page_address(page));
 }
 
-static int fill_page_cache(struct mv_page_cache *cache)
+static int fill_page_cache(struct mv_vcpu *vcpu)
 {
+	struct mv_page_cache *cache = &vcpu->page_cache;
+
 	while (cache->nr < MV_PAGE_CACHE) {
-		void *table = mv_table_alloc();
+		void *table = mv_table_alloc(vcpu->vm);
 
 		if (!table)
 			return -ENOMEM;
@@ -80,10 +86,12 @@ static int fill_page_cache(struct mv_page_cache *cache)
 	return 0;
 }
 
-void mv_page_cache_free(struct mv_page_cache *cache)
+void mv_page_cache_free(struct mv_vcpu *vcpu)
 {
+	struct mv_page_cache *cache = &vcpu->page_cache;
+
 	while (cache->nr)
-		mv_table_free(cache->page[--cache->nr]);
+		mv_table_free(vcpu->vm, cache->page[--cache->nr]);
 }
 
 /* ---- locks ---------------------------------------------------------------- */
@@ -163,7 +171,7 @@ int mv_prepare_faults(struct mv_vcpu *vcpu)
 {
 	if (likely(vcpu->page_cache.nr == MV_PAGE_CACHE))
 		return 0;
-	return fill_page_cache(&vcpu->page_cache);
+	return fill_page_cache(vcpu);
 }
 
 /**
@@ -504,7 +512,7 @@ static int fault_in(struct mv_vcpu *vcpu)
  */
 int mv_handle_gpa_fault(struct mv_vcpu *vcpu)
 {
-	int ret = fill_page_cache(&vcpu->page_cache);
+	int ret = fill_page_cache(vcpu);
 
 	if (ret)
 		return ret;
@@ -521,7 +529,7 @@ int mv_handle_gpa_fault(struct mv_vcpu *vcpu)
 /* One step of mv_pre_fault(): as if the guest read there. */
 static int pre_fault_page(struct mv_vcpu *vcpu, u64 gpa)
 {
-	int ret = fill_page_cache(&vcpu->page_cache);
+	int ret = fill_page_cache(vcpu);
 
 	if (ret)
 		return ret;
@@ -647,7 +655,7 @@ static void free_unused_tables(struct mv_vm *vm, struct list_head *tables)
 	if (list_empty(tables))
 		return;
 	mv_flush_guest_tlbs(vm);
-	free_tables(tables);
+	free_tables(vm, tables);
 }
 
 /**

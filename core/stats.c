@@ -40,6 +40,11 @@ struct stat_row {
 static const struct stat_row vm_rows[] = {
 	{ "remote_tlb_flush_requests", COUNTER, 0,
 	  offsetof(struct mv_vm, tlb_gen), .base = 1 },
+	{ "pages_4k", INSTANT, 0, offsetof(struct mv_vm, mapped[0]) },
+	{ "pages_2m", INSTANT, 0, offsetof(struct mv_vm, mapped[1]) },
+	{ "pages_1g", INSTANT, 0, offsetof(struct mv_vm, mapped[2]) },
+	/* not KVM's: of 4 KiB, for second-level page tables */
+	{ "page_table_pages", INSTANT, 0, offsetof(struct mv_vm, nr_tables) },
 };
 
 #define STAT(name, flags, exponent) \

@@ -75,7 +75,7 @@ void mv_vcpu_destroy(struct mv_vcpu *vcpu)
 	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	mv_msr_destroy(vcpu);
 	mv_fpu_destroy(vcpu);
-	mv_page_cache_free(&vcpu->page_cache);
+	mv_page_cache_free(vcpu);
 	kfree(vcpu->mmio);
 	kvfree(vcpu->cpuid.entries);
 	free_pages_of(vcpu);

@@ -363,7 +363,7 @@ int vmx_vm_create(struct mv_vm *vm)
 
 	if (!vmx_vm)
 		return -ENOMEM;
-	vmx_vm->root = mv_table_alloc();
+	vmx_vm->root = mv_table_alloc(vm);
 	if (!vmx_vm->root) {
 		kfree(vmx_vm);
 		return -ENOMEM;
@@ -384,6 +384,6 @@ int vmx_vm_create(struct mv_vm *vm)
  */
 void vmx_vm_destroy(struct mv_vm *vm)
 {
-	mv_table_free(to_vmx_vm(vm)->root);
+	mv_table_free(vm, to_vmx_vm(vm)->root);
 	kfree(to_vmx_vm(vm));
 }
