@@ -13,6 +13,7 @@
 #include <linux/minivmm.h>
 
 #include "kselftest.h"
+#include "newer_kvm.h"
 
 #define SIZE_OF_FIELD(type, field)	sizeof(((type *)0)->field)
 

@@ -62,7 +62,7 @@ function close_struct(	i, ours, theirs)
 }
 
 /^$/ || /^#(include|ifndef|endif)/	{ next }
-/^#define _UAPI_LINUX_MINIVMM_H$/	{ next }
+/^#define (_UAPI_LINUX_MINIVMM_H|__user)$/	{ next }
 
 # The second line of a macro
 continued {
@@ -108,9 +108,9 @@ depth > 1 && /^[ \t]*\}( [a-z_0-9]+)?;$/ {
 	next
 }
 
-depth > 0 && /^[ \t]*(struct [a-z0-9_]+|__[us](8|16|32|64)|char)[ \t]+[a-z0-9_]+[^;{}]*;$/ {
+depth > 0 && /^[ \t]*(struct [a-z0-9_]+|__[us](8|16|32|64)|char|void __user)[ \t]+\*?[a-z0-9_]+[^;{}]*;$/ {
 	line = $0
-	sub(/^[ \t]*(struct[ \t]+[a-z0-9_]+|__[us][0-9]+|char)[ \t]+/, "", line)
+	sub(/^[ \t]*(struct[ \t]+[a-z0-9_]+|__[us][0-9]+|char|void __user)[ \t]+\*?/, "", line)
 	sub(/;.*$/, "", line)
 	n = split(line, names, /,[ \t]*/)
 	for (i = 1; i <= n; i++) {

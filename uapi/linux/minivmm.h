@@ -30,6 +30,43 @@ struct minivmm_userspace_memory_region {
 	__u64 userspace_addr;	/* page aligned HVA */
 };
 
+#ifndef __user
+#define __user
+#endif
+
+/* MINIVMM_GET_DIRTY_LOG */
+struct minivmm_dirty_log {
+	__u32 slot;
+	__u32 padding1;
+	union {
+		void __user *dirty_bitmap;	/* a bit for each page */
+		__u64 padding2;
+	};
+};
+
+/* MINIVMM_CLEAR_DIRTY_LOG */
+struct minivmm_clear_dirty_log {
+	__u32 slot;
+	__u32 num_pages;	/* a multiple of 64, or to the end */
+	__u64 first_page;	/* a multiple of 64 */
+	union {
+		void __user *dirty_bitmap;
+		__u64 padding2;
+	};
+};
+
+/* MINIVMM_ENABLE_CAP of MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2: args[0] */
+#define MINIVMM_DIRTY_LOG_MANUAL_PROTECT_ENABLE	(1 << 0)
+#define MINIVMM_DIRTY_LOG_INITIALLY_SET		(1 << 1)
+
+/* MINIVMM_PRE_FAULT_MEMORY */
+struct minivmm_pre_fault_memory {
+	__u64 gpa;		/* in, out; page aligned */
+	__u64 size;		/* likewise */
+	__u64 flags;		/* 0 */
+	__u64 padding[5];
+};
+
 /* MINIVMM_TRANSLATE */
 struct minivmm_translation {
 	/* in */
@@ -578,6 +615,8 @@ struct minivmm_run {
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
+#define MINIVMM_CAP_PRE_FAULT_MEMORY		236
 
 /* ------------------------------------------------------------------------ */
 /* ioctls                                                                    */
@@ -594,6 +633,7 @@ struct minivmm_run {
 
 /* on a VM; MINIVMM_CHECK_EXTENSION too */
 #define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
+#define MINIVMM_GET_DIRTY_LOG		_IOW(MINIVMMIO, 0x42, struct minivmm_dirty_log)
 #define MINIVMM_SET_USER_MEMORY_REGION \
 	_IOW(MINIVMMIO, 0x46, struct minivmm_userspace_memory_region)
 #define MINIVMM_SET_TSS_ADDR		_IO(MINIVMMIO, 0x47)
@@ -614,6 +654,7 @@ struct minivmm_run {
 #define MINIVMM_SET_PIT2		_IOW(MINIVMMIO, 0xa0, struct minivmm_pit_state2)
 #define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
 #define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
+#define MINIVMM_CLEAR_DIRTY_LOG		_IOWR(MINIVMMIO, 0xc0, struct minivmm_clear_dirty_log)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
@@ -645,5 +686,7 @@ struct minivmm_run {
 #define MINIVMM_SET_XSAVE		_IOW(MINIVMMIO, 0xa5, struct minivmm_xsave)
 #define MINIVMM_GET_XCRS		_IOR(MINIVMMIO, 0xa6, struct minivmm_xcrs)
 #define MINIVMM_SET_XCRS		_IOW(MINIVMMIO, 0xa7, struct minivmm_xcrs)
+#define MINIVMM_PRE_FAULT_MEMORY \
+	_IOWR(MINIVMMIO, 0xd5, struct minivmm_pre_fault_memory)
 
 #endif /* _UAPI_LINUX_MINIVMM_H */
