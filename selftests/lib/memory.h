@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guests that walk memory while the host does something to it.
+ *
+ * The region is slot 1.  Each vCPU has a word of its own in each page, and so
+ * has the host: a count and a checksum of it, the page and the owner.  A walk
+ * looks at every word of a page, and raises the own one:
+ *
+ *  - the own word must be what its owner wrote last: no lost write,
+ *  - another's must be no older than what that one had announced before: no
+ *    stale read, and its checksum must be right: no page of somebody else.
+ *
+ * Where the host throws pages away, a word may be 0 as well.
+ */
+#ifndef SELFTESTS_MEMORY_H
+#define SELFTESTS_MEMORY_H
+
+#include "threads.h"
+
+#define REGION_GPA	0x10000000UL
+#define HUGE_SIZE	0x200000UL
+#define GIB		(1UL << 30)
+
+#define WALK_MAX_PAGES	4096UL
+#define WALK_MAX_VCPUS	4
+
+/* The host takes pages away for good: they are empty when they come back. */
+#define WALK_DISCARDS	(1U << 0)
+/* Memory may be away for a moment: MINIVMM_RUN fails, the vCPU tries again. */
+#define WALK_EFAULT	(1U << 1)
+/* Where there is no memory, a device reads as 0 and swallows writes. */
+#define WALK_MMIO	(1U << 2)
+
+struct walk {
+	struct vm *vm;
+	u64 *memory;
+	u64 pages;
+	int vcpus;
+	u32 flags;
+	/* changes if some vCPU had to try again */
+	volatile u64 retries;
+	pthread_t threads[WALK_MAX_VCPUS];
+};
+
+/**
+ * walk_start - a VM whose vCPUs walk a region from now on
+ * @memory: of the host, @pages long
+ * @flags: WALK_*
+ */
+struct walk *walk_start(void *memory, u64 pages, int vcpus, u32 flags);
+
+/** walk_host - the host walks all of it once */
+void walk_host(struct walk *walk);
+
+/** walk_wait - until every vCPU has walked all of it @rounds times more */
+void walk_wait(struct walk *walk, u64 rounds);
+
+/** walk_pause - stop the vCPUs between two pages, until walk_resume() */
+void walk_pause(struct walk *walk);
+void walk_resume(struct walk *walk);
+
+/** walk_check - held against what everybody wrote last; vCPUs are stopped */
+void walk_check(struct walk *walk);
+
+/** walk_end - stop the vCPUs, walk_check(), print a line; the VM is freed */
+void walk_end(struct walk *walk);
+
+/* ------------------------------------------------------------------------ */
+/* The host's memory                                                         */
+
+/** map_memory - mmap() or fail; readable and writable */
+void *map_memory(u64 size, int flags, int fd);
+
+/** map_small - anonymous, private, in small pages */
+u64 *map_small(u64 pages);
+
+/** map_aligned - anonymous, private, at a multiple of 2 MiB */
+u64 *map_aligned(u64 size);
+
+/** page_at - the first word of a page */
+u64 *page_at(u64 *memory, u64 page);
+
+/** huge_kib - how much of this process's memory is in transparent huge pages */
+s64 huge_kib(void);
+
+/** host_lookup - the number behind @key in a file of "key: number" lines, -1 */
+s64 host_lookup(const char *path, const char *key);
+
+/** host_write - into a file of /proc or /sys; false if that is impossible */
+bool host_write(const char *path, const char *text);
+bool host_write_number(const char *path, u64 value);
+
+/** free_kib - free memory, with what CPUs keep for their next allocations */
+s64 free_kib(void);
+
+#endif /* SELFTESTS_MEMORY_H */
