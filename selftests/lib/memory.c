@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -265,6 +267,32 @@ void walk_resume(struct walk *walk)
 	guests(walk)->pause = 0;
 }
 
+void walk_narrow(struct walk *walk, u64 pages)
+{
+	guests(walk)->pages = pages;
+}
+
+void walk_page_image(struct walk *walk, u64 page, void *image)
+{
+	memset(image, 0, PAGE_SIZE);
+	*word_at((u64)image - page * PAGE_SIZE, page, HOST) =
+		word_of(page, HOST, 1);
+	if (!guests(walk)->written.count[HOST][page])
+		guests(walk)->written.count[HOST][page] = 1;
+}
+
+bool walk_copy_ok(u64 page, const void *copy)
+{
+	u64 owner, word;
+
+	for (owner = 0; owner < WALKERS; owner++) {
+		word = *word_at((u64)copy - page * PAGE_SIZE, page, owner);
+		if (word && word != word_of(page, owner, word >> 24))
+			return false;
+	}
+	return true;
+}
+
 static void check_word(struct walk *walk, u64 page, u64 owner)
 {
 	u64 count = guests(walk)->written.count[owner][page];
@@ -408,4 +436,42 @@ s64 free_kib(void)
 	fclose(file);
 	ASSERT(pages);
 	return pages * (PAGE_SIZE / 1024);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Memory cgroups                                                            */
+
+#define CGROUPS	"/tmp/minivmm-cgroups"
+#define CGROUP	CGROUPS "/selftest"
+
+void cgroup_enter(void)
+{
+	mkdir(CGROUPS, 0755);
+	if (access(CGROUPS "/cgroup.procs", F_OK) &&
+	    mount("none", CGROUPS, "cgroup2", 0, NULL))
+		SKIP("no cgroup2: %s", strerror(errno));
+	host_write(CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(CGROUP, 0755);
+	if (access(CGROUP "/memory.max", F_OK))
+		SKIP("the host has no memory cgroups");
+	ASSERT(cgroup_set("memory.max", "max"));
+	ASSERT(cgroup_set("memory.high", "max"));
+	cgroup_set("memory.swap.max", "max");
+	ASSERT(cgroup_set("cgroup.procs", "0"));
+}
+
+bool cgroup_set(const char *file, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUP "/%s", file);
+	return host_write(path, text);
+}
+
+s64 cgroup_get(const char *file, const char *key)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUP "/%s", file);
+	return host_lookup(path, key);
 }

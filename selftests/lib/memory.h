@@ -59,6 +59,17 @@ void walk_wait(struct walk *walk, u64 rounds);
 void walk_pause(struct walk *walk);
 void walk_resume(struct walk *walk);
 
+/** walk_narrow - from now on the vCPUs walk the first @pages only */
+void walk_narrow(struct walk *walk, u64 pages);
+
+/** walk_page_image - what the host would find in an empty page once it has been
+ * there: for a page that somebody else puts in place
+ */
+void walk_page_image(struct walk *walk, u64 page, void *image);
+
+/** walk_copy_ok - is this copy of a page one that has ever been there? */
+bool walk_copy_ok(u64 page, const void *copy);
+
 /** walk_check - held against what everybody wrote last; vCPUs are stopped */
 void walk_check(struct walk *walk);
 
@@ -92,5 +103,20 @@ bool host_write_number(const char *path, u64 value);
 
 /** free_kib - free memory, with what CPUs keep for their next allocations */
 s64 free_kib(void);
+
+/* ------------------------------------------------------------------------ */
+/* Memory cgroups                                                            */
+
+/**
+ * cgroup_enter - move this process to a new memory cgroup
+ *
+ * Ends the test as skipped where the host has none.  The group is left behind
+ * empty; a later test takes it over.
+ */
+void cgroup_enter(void);
+
+/** cgroup_set - write one of its files; cgroup_get - read a number from one */
+bool cgroup_set(const char *file, const char *text);
+s64 cgroup_get(const char *file, const char *key);
 
 #endif /* SELFTESTS_MEMORY_H */
