@@ -34,10 +34,10 @@ static void collapse(u64 *memory)
 	int i;
 
 	/* Who holds a page just now is in the way. */
-	for (i = 0; i < 100 && huge_kib() < SIZE >> 10; i++)
+	for (i = 0; i < 100 && huge_kib(memory, SIZE) < SIZE >> 10; i++)
 		if (madvise(memory, SIZE, MADV_COLLAPSE) && errno == EINVAL)
 			SKIP("the host's kernel has no MADV_COLLAPSE");
-	ASSERT_EQ(huge_kib(), SIZE >> 10);
+	ASSERT_EQ(huge_kib(memory, SIZE), SIZE >> 10);
 }
 
 /* One page of each huge page is mapped otherwise for a moment. */
@@ -143,9 +143,9 @@ TEST(khugepaged)
 	walk = walk_start(memory, PAGES, 2, 0);
 	walk_wait(walk, 1);
 	ASSERT_OK(madvise(memory, SIZE, MADV_HUGEPAGE));
-	for (i = 0; i < 1000 && huge_kib() < SIZE >> 11; i++)
+	for (i = 0; i < 1000 && huge_kib(memory, SIZE) < SIZE >> 11; i++)
 		pause_us(10000);
-	EXPECT_GE(huge_kib(), SIZE >> 11);
+	EXPECT_GE(huge_kib(memory, SIZE), SIZE >> 11);
 	walk_wait(walk, 2);
 	walk_end(walk);
 	host_write_number(KHUGEPAGED "scan_sleep_millisecs", 10000);

@@ -381,9 +381,24 @@ u64 *page_at(u64 *memory, u64 page)
 	return memory + page * (PAGE_SIZE / 8);
 }
 
-s64 huge_kib(void)
+s64 huge_kib(void *memory, u64 size)
 {
-	return host_lookup("/proc/self/smaps_rollup", "AnonHugePages");
+	unsigned long begin, end, kib;
+	FILE *file = fopen("/proc/self/smaps", "r");
+	bool inside = false;
+	char line[256];
+	s64 sum = 0;
+
+	ASSERT(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			inside = begin >= (u64)memory &&
+				 end <= (u64)memory + size;
+		else if (sscanf(line, "AnonHugePages: %lu", &kib) == 1)
+			sum += inside ? kib : 0;
+	}
+	fclose(file);
+	return sum;
 }
 
 s64 host_lookup(const char *path, const char *key)

@@ -91,8 +91,8 @@ u64 *map_aligned(u64 size);
 /** page_at - the first word of a page */
 u64 *page_at(u64 *memory, u64 page);
 
-/** huge_kib - how much of this process's memory is in transparent huge pages */
-s64 huge_kib(void);
+/** huge_kib - how much of this memory is in transparent huge pages */
+s64 huge_kib(void *memory, u64 size);
 
 /** host_lookup - the number behind @key in a file of "key: number" lines, -1 */
 s64 host_lookup(const char *path, const char *key);
