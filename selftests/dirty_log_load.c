@@ -3,8 +3,10 @@
  * The log of dirty pages while vCPUs write: no write is ever lost.
  *
  * The harvester keeps a copy of what each page held when it was last found
- * dirty. A page that differs from its copy has been written since, so the next
- * harvest must have it. When all is over, nothing may differ.
+ * dirty. A page that differs from its copy has been written since, so it must
+ * be found in the next harvest but for what has just happened: a vCPU enters
+ * its writes in the log when it leaves the guest, at the latest. So each leaves
+ * once in between. When all is over, nothing may differ.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -20,6 +22,9 @@
 #define WORDS		BITMAP_WORDS(PAGES)
 #define NR_VCPUS	3
 #define HARVESTS	120
+
+/* Each vCPU leaves the guest after so many writes. */
+#define EXIT_EVERY	8
 
 #define MANUAL		MINIVMM_DIRTY_LOG_MANUAL_PROTECT_ENABLE
 #define ALL_SET		(MANUAL | MINIVMM_DIRTY_LOG_INITIALLY_SET)
@@ -55,6 +60,8 @@ static void guest_writer(u64 id)
 		else
 			*word_of_vcpu(REGION_GPA, page, id) = n << 8 | id;
 		written[id] = n;
+		if (n % EXIT_EVERY == 0)
+			guest_sync(id, n);
 		/* so that a harvest finds some pages clean */
 		for (i = 0; i < 300; i++)
 			asm volatile("nop");
@@ -69,12 +76,13 @@ static void *run_vcpu(void *arg)
 
 	for (;;) {
 		reason = vcpu_run(vcpu);
-		if (reason == -EINTR)
-			continue;
-		if (reason != MINIVMM_EXIT_MMIO)
+		if (reason == MINIVMM_EXIT_MMIO) {
+			n++;
+			memcpy(vcpu->run->mmio.data, &n, 8);
+		} else if (reason != -EINTR &&
+			   vcpu_guest_call(vcpu, reason, NULL) != GUEST_SYNC) {
 			break;
-		n++;
-		memcpy(vcpu->run->mmio.data, &n, 8);
+		}
 	}
 	ASSERT_EQ(vcpu_guest_call(vcpu, reason, NULL), GUEST_DONE);
 	return NULL;
@@ -107,7 +115,7 @@ static bool differs(u64 page)
 	return false;
 }
 
-/* What has been written since it was copied is in the log by now. */
+/* What has been written since it was copied */
 static void look(void)
 {
 	u64 page;
@@ -167,7 +175,7 @@ static void start(u64 mode, void (*writer)(u64 id))
 				       vm->vcpus[i]));
 }
 
-/* Until each vCPU has written some more */
+/* Until each vCPU has written some more, and has left the guest once */
 static void let_them_write(u64 count)
 {
 	volatile u64 *counts = vm_guest_ptr(vm, &written[0]);
@@ -175,7 +183,7 @@ static void let_them_write(u64 count)
 	int i, ms = 0;
 
 	for (i = 0; i < NR_VCPUS; i++)
-		targets[i] = counts[i] + count;
+		targets[i] = counts[i] + EXIT_EVERY + 1 + count;
 	for (i = 0; i < NR_VCPUS; i++)
 		while (counts[i] < targets[i]) {
 			pause_us(500);
@@ -233,8 +241,8 @@ static void harvest_under_load(u64 mode)
 	let_them_write(100);
 	begin_log(mode);
 	for (i = 0; i < HARVESTS; i++) {
-		let_them_write(i % 4 * 4);
 		look();
+		let_them_write(i % 4 * 4);
 		harvest(mode);
 	}
 	stop();
@@ -303,8 +311,8 @@ TEST(on_and_off)
 	for (round = 0; round < 8; round++) {
 		begin_log(0);
 		for (i = 0; i < 10; i++) {
-			let_them_write(4);
 			look();
+			let_them_write(4);
 			harvest(0);
 		}
 		set_log(false);
@@ -336,8 +344,8 @@ TEST(while_the_host_changes_pages)
 			ASSERT_OK(madvise(memory, SIZE, MADV_COLD));
 			break;
 		}
-		let_them_write(4);
 		look();
+		let_them_write(4);
 		harvest(0);
 	}
 	stop();

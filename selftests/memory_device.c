@@ -141,6 +141,8 @@ TEST(device_memory_read_only)
 {
 	u64 *rom = map_device(NULL, VGA_ROM, PROT_READ), sum = 0, i;
 	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+	u64 word = rom[1];
+	int reason;
 
 	for (i = 0; i < SIZE / 8; i++)
 		sum = sum * 3 + rom[i];
@@ -148,6 +150,10 @@ TEST(device_memory_read_only)
 	ASSERT_OK(vm_set_slot(vcpu->vm, 1, 0, REGION_GPA, SIZE, rom));
 	vcpu_setup_long(vcpu, guest_sum, SIZE);
 	EXPECT_EQ(ASSERT_SYNC(vcpu, 0), sum);
-	EXPECT_EQ(vcpu_run(vcpu), -EFAULT);
+	/* No memory to write to: a device's (as on KVM), or a failure. */
+	reason = vcpu_run(vcpu);
+	EXPECT(reason == -EFAULT ||
+	       (reason == MINIVMM_EXIT_MMIO && vcpu->run->mmio.is_write));
+	EXPECT_EQ(rom[1], word);
 	vm_free(vcpu->vm);
 }
