@@ -386,7 +386,10 @@ static const struct op *op_at(u32 i)
 	if (i < nr_apic_ops)
 		return &apic_ops[i];
 	i -= nr_apic_ops;
-	return i < nr_eventfd_ops ? &eventfd_ops[i] : NULL;
+	if (i < nr_eventfd_ops)
+		return &eventfd_ops[i];
+	i -= nr_eventfd_ops;
+	return i < nr_memory_ops ? &memory_ops[i] : NULL;
 }
 
 static int extension(int fd, u32 cap)
@@ -483,7 +486,7 @@ static void compare(const struct op *op, const char *kvm, const char *minivmm)
 	print_ratio(&theirs, &ours);
 	print_gaps(op, "kvm_gaps", &theirs);
 	print_gaps(op, "minivmm_gaps", &ours);
-	if (ours.ops && !access(PARAMETER, W_OK))
+	if (ours.ops && !op->in_bytes && !access(PARAMETER, W_OK))
 		print_counts(op, minivmm);
 	putchar('\n');
 }

@@ -33,6 +33,7 @@ struct sample {
  * @caps: what the device must offer, by CAP()
  * @cpus: the host's CPUs that it takes at least
  * @shows_gaps: print struct sample's gaps
+ * @in_bytes: the row is about the kernel's memory: ticks are bytes
  * @guest: for measure_loop() and its like: the guest in assembly,
  * @exit_reason: what the guest leaves with,
  * @ops_per_run: operations until it does,
@@ -41,7 +42,8 @@ struct sample {
  * @guest_fn: for the rows with a guest in C: its function,
  * @partner_fn: that of the second vCPU,
  * @vcpus: the VM's vCPUs, if the row is about their number,
- * @flags, @len: of the ioeventfd, if the row is about one
+ * @flags, @len: of the ioeventfd, if the row is about one; for the rows about
+ *	memory: huge pages, and a distance, see there
  */
 struct op {
 	const char *name;
@@ -49,6 +51,7 @@ struct op {
 	u32 caps[MAX_CAPS];
 	u32 cpus;
 	bool shows_gaps;
+	bool in_bytes;
 	const struct blob *guest;
 	u32 exit_reason;
 	u32 ops_per_run;
@@ -75,7 +78,7 @@ void end(struct sample *sample);
 /** run_to - MINIVMM_RUN; it must stop with this exit reason */
 void run_to(struct vcpu *vcpu, u32 reason);
 
-extern const struct op apic_ops[], eventfd_ops[];
-extern const u32 nr_apic_ops, nr_eventfd_ops;
+extern const struct op apic_ops[], eventfd_ops[], memory_ops[];
+extern const u32 nr_apic_ops, nr_eventfd_ops, nr_memory_ops;
 
 #endif /* SELFTESTS_BENCH_H */

@@ -99,6 +99,10 @@ TEST(capabilities_offered)
 		if (caps[i].number == MINIVMM_CAP_INTR_SHADOW &&
 		    !dev_is_minivmm())
 			continue;
+		/* since 6.11 */
+		if (caps[i].number == MINIVMM_CAP_PRE_FAULT_MEMORY &&
+		    !dev_is_minivmm())
+			continue;
 		if (ioctl(vm->dev_fd, MINIVMM_CHECK_EXTENSION,
 			  caps[i].number) <= 0)
 			test_fail(__FILE__, __LINE__, "%s is not offered",

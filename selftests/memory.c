@@ -12,10 +12,7 @@
 #include <unistd.h>
 
 #include "guest.h"
-
-/* The memory under test: slot 1 */
-#define REGION_GPA	0x10000000UL
-#define HUGE_SIZE	0x200000UL
+#include "memory.h"
 
 /* ------------------------------------------------------------------------ */
 /* A guest that accesses memory on command                                   */
@@ -122,29 +119,6 @@ static int run_twice(struct vcpu *vcpu, enum op op, u64 offset, u64 value)
 	return first;
 }
 
-static void *map(u64 size, int flags, int fd)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
-
-	ASSERT(memory != MAP_FAILED);
-	return memory;
-}
-
-/* Anonymous, in small pages */
-static u64 *map_anonymous(u64 pages)
-{
-	u64 *memory = map(pages * PAGE_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	madvise(memory, pages * PAGE_SIZE, MADV_NOHUGEPAGE);
-	return memory;
-}
-
-/* The first word of a page */
-static u64 *word(u64 *memory, u64 page)
-{
-	return memory + page * (PAGE_SIZE / 8);
-}
-
 /* ------------------------------------------------------------------------ */
 /* Demand paging                                                             */
 
@@ -163,7 +137,7 @@ static int count_resident(void *memory, u64 pages)
 TEST(only_touched_pages_exist)
 {
 	const u64 pages = 1024;
-	u64 *memory = map_anonymous(pages);
+	u64 *memory = map_small(pages);
 	struct vcpu *vcpu = server(memory, pages * PAGE_SIZE, 0);
 
 	EXPECT_EQ(count_resident(memory, pages), 0);
@@ -171,17 +145,17 @@ TEST(only_touched_pages_exist)
 	EXPECT_EQ(guest_read(vcpu, 500 * PAGE_SIZE + 8), 0);
 	guest_write(vcpu, 1023 * PAGE_SIZE + 4088, 0x44);
 	EXPECT_EQ(count_resident(memory, pages), 3);
-	EXPECT_EQ(*word(memory, 3), 0x33);
-	EXPECT_EQ(word(memory, 1023)[511], 0x44);
+	EXPECT_EQ(*page_at(memory, 3), 0x33);
+	EXPECT_EQ(page_at(memory, 1023)[511], 0x44);
 	/* a page that the guest has read first can still be written */
 	guest_write(vcpu, 500 * PAGE_SIZE + 8, 0x55);
-	EXPECT_EQ(word(memory, 500)[1], 0x55);
+	EXPECT_EQ(page_at(memory, 500)[1], 0x55);
 	EXPECT_EQ(count_resident(memory, pages), 3);
 }
 
 TEST(both_sides_see_one_memory)
 {
-	u64 *memory = map_anonymous(2);
+	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 	u64 i;
 
@@ -189,7 +163,7 @@ TEST(both_sides_see_one_memory)
 		*memory = i;
 		EXPECT_EQ(guest_read(vcpu, 0), i);
 		guest_write(vcpu, PAGE_SIZE, ~i);
-		EXPECT_EQ(*word(memory, 1), ~i);
+		EXPECT_EQ(*page_at(memory, 1), ~i);
 	}
 }
 
@@ -198,23 +172,23 @@ TEST(both_sides_see_one_memory)
 
 TEST(munmap_and_map_again)
 {
-	u64 *memory = map_anonymous(4);
+	u64 *memory = map_small(4);
 	struct vcpu *vcpu = server(memory, 4 * PAGE_SIZE, 0);
 
 	guest_fill(vcpu, 100, 4);
-	ASSERT_OK(munmap(word(memory, 1), PAGE_SIZE));
+	ASSERT_OK(munmap(page_at(memory, 1), PAGE_SIZE));
 	EXPECT_EQ(guest_read(vcpu, 0), 100);
 	ASSERT_GUEST_EFAULT(vcpu, READ, PAGE_SIZE, 0);
-	ASSERT(mmap(word(memory, 1), PAGE_SIZE, PROT_READ | PROT_WRITE,
+	ASSERT(mmap(page_at(memory, 1), PAGE_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 	       MAP_FAILED);
 	/* the read that failed is done now, in the new page */
 	ASSERT_EQ(ASSERT_SYNC(vcpu, 0), 0);
-	*word(memory, 1) = 200;
+	*page_at(memory, 1) = 200;
 	EXPECT_EQ(guest_read(vcpu, PAGE_SIZE), 200);
 	EXPECT_EQ(guest_read(vcpu, 2 * PAGE_SIZE), 102);
 	/* another page in the place of one that is in use */
-	ASSERT(mmap(word(memory, 2), PAGE_SIZE, PROT_READ | PROT_WRITE,
+	ASSERT(mmap(page_at(memory, 2), PAGE_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 	       MAP_FAILED);
 	EXPECT_EQ(guest_read(vcpu, 2 * PAGE_SIZE), 0);
@@ -222,13 +196,13 @@ TEST(munmap_and_map_again)
 
 TEST(dontneed)
 {
-	u64 *memory = map_anonymous(16);
+	u64 *memory = map_small(16);
 	struct vcpu *vcpu = server(memory, 16 * PAGE_SIZE, 0);
 	int i;
 
 	for (i = 1; i < 10; i++) {
 		guest_fill(vcpu, 0x5500 * i, 16);
-		ASSERT_OK(madvise(word(memory, 3), 4 * PAGE_SIZE,
+		ASSERT_OK(madvise(page_at(memory, 3), 4 * PAGE_SIZE,
 				  MADV_DONTNEED));
 		EXPECT_EQ(guest_check(vcpu, 0x5500 * i, 16), 3);
 		EXPECT_EQ(guest_read(vcpu, 6 * PAGE_SIZE), 0);
@@ -238,7 +212,7 @@ TEST(dontneed)
 
 TEST(protection)
 {
-	u64 *memory = map_anonymous(2);
+	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 
 	guest_fill(vcpu, 7, 2);
@@ -259,19 +233,19 @@ TEST(protection)
 
 TEST(mremap)
 {
-	u64 *memory = map_anonymous(4), *elsewhere = map_anonymous(4);
+	u64 *memory = map_small(4), *elsewhere = map_small(4);
 	struct vcpu *vcpu = server(memory, 4 * PAGE_SIZE, 0);
 
 	guest_fill(vcpu, 40, 4);
-	ASSERT(mremap(word(memory, 1), 2 * PAGE_SIZE, 2 * PAGE_SIZE,
+	ASSERT(mremap(page_at(memory, 1), 2 * PAGE_SIZE, 2 * PAGE_SIZE,
 		      MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere) == elsewhere);
 	EXPECT_EQ(*elsewhere, 41);
 	EXPECT_EQ(guest_read(vcpu, 3 * PAGE_SIZE), 43);
 	ASSERT_GUEST_EFAULT(vcpu, READ, 2 * PAGE_SIZE, 0);
-	*word(elsewhere, 1) = 420;
+	*page_at(elsewhere, 1) = 420;
 	ASSERT(mremap(elsewhere, 2 * PAGE_SIZE, 2 * PAGE_SIZE,
-		      MREMAP_MAYMOVE | MREMAP_FIXED, word(memory, 1)) ==
-	       word(memory, 1));
+		      MREMAP_MAYMOVE | MREMAP_FIXED, page_at(memory, 1)) ==
+	       page_at(memory, 1));
 	ASSERT_EQ(ASSERT_SYNC(vcpu, 0), 420);
 	EXPECT_EQ(guest_read(vcpu, PAGE_SIZE), 41);
 }
@@ -294,7 +268,7 @@ static void child_checks(int fd, u64 *memory, u64 expected)
 
 TEST(fork)
 {
-	u64 *memory = map_anonymous(2);
+	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 	int fds[2], status;
 	pid_t pid;
@@ -319,7 +293,7 @@ TEST(fork)
 /* The parent writes first: its page is the copy, and the guest must see it. */
 TEST(fork_parent_writes)
 {
-	u64 *memory = map_anonymous(1);
+	u64 *memory = map_small(1);
 	struct vcpu *vcpu = server(memory, PAGE_SIZE, 0);
 	int fds[2], status;
 	pid_t pid;
@@ -343,52 +317,26 @@ TEST(fork_parent_writes)
 /* The zero page that a read gets is everybody's. */
 TEST(zero_page)
 {
-	u64 *memory = map_anonymous(2);
+	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 
 	EXPECT_EQ(*memory, 0);
-	EXPECT_EQ(*word(memory, 1), 0);
+	EXPECT_EQ(*page_at(memory, 1), 0);
 	EXPECT_EQ(guest_read(vcpu, 0), 0);
 	EXPECT_EQ(guest_read(vcpu, PAGE_SIZE), 0);
 	guest_write(vcpu, 0, 0x77);
 	EXPECT_EQ(*memory, 0x77);
 	EXPECT_EQ(guest_read(vcpu, PAGE_SIZE), 0);
-	EXPECT_EQ(*word(memory, 1), 0);
+	EXPECT_EQ(*page_at(memory, 1), 0);
 }
 
 /* ------------------------------------------------------------------------ */
 /* Huge pages, merged pages                                                  */
 
-/* A number behind @key in a file of "key: number" or "key number" lines */
-static s64 lookup(const char *path, const char *key)
-{
-	char line[256];
-	s64 value = -1;
-	FILE *file = fopen(path, "r");
-
-	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, key, strlen(key)))
-			value = atoll(line + strlen(key) +
-				      strspn(line + strlen(key), ": "));
-	if (file)
-		fclose(file);
-	return value;
-}
-
-static bool write_number(const char *path, int value)
-{
-	FILE *file = fopen(path, "w");
-
-	if (!file)
-		return false;
-	fprintf(file, "%d\n", value);
-	return !fclose(file);
-}
-
 TEST(huge_page_splits)
 {
 	const u64 pages = 2 * HUGE_SIZE / PAGE_SIZE;
-	u64 *memory = map(3 * HUGE_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	u64 *memory = map_memory(3 * HUGE_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	struct vcpu *vcpu;
 
 	memory = (u64 *)(((uintptr_t)memory + HUGE_SIZE - 1) &
@@ -397,17 +345,17 @@ TEST(huge_page_splits)
 		SKIP("the host's kernel has no transparent huge pages");
 	vcpu = server(memory, 2 * HUGE_SIZE, 0);
 	guest_fill(vcpu, 1000, pages);
-	if (lookup("/proc/self/smaps_rollup", "AnonHugePages") <= 0)
+	if (host_lookup("/proc/self/smaps_rollup", "AnonHugePages") <= 0)
 		SKIP("the host gave no huge page");
 
-	ASSERT_OK(madvise(word(memory, 5), PAGE_SIZE, MADV_DONTNEED));
+	ASSERT_OK(madvise(page_at(memory, 5), PAGE_SIZE, MADV_DONTNEED));
 	EXPECT_EQ(guest_check(vcpu, 1000, pages), 5);
 	guest_write(vcpu, 5 * PAGE_SIZE, 1005);
 	EXPECT_EQ(guest_check(vcpu, 1000, pages), pages);
 
-	ASSERT_OK(munmap(word(memory, 700), PAGE_SIZE));
+	ASSERT_OK(munmap(page_at(memory, 700), PAGE_SIZE));
 	ASSERT_GUEST_EFAULT(vcpu, WRITE, 700 * PAGE_SIZE, 1700);
-	ASSERT(mmap(word(memory, 700), PAGE_SIZE, PROT_READ | PROT_WRITE,
+	ASSERT(mmap(page_at(memory, 700), PAGE_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 	       MAP_FAILED);
 	ASSERT_SYNC(vcpu, 0);
@@ -419,7 +367,7 @@ TEST(huge_page_splits)
 TEST(merged_pages)
 {
 	const u64 pages = 64;
-	u64 *memory = map_anonymous(pages);
+	u64 *memory = map_small(pages);
 	struct vcpu *vcpu = server(memory, pages * PAGE_SIZE, 0);
 	u64 i;
 
@@ -427,24 +375,24 @@ TEST(merged_pages)
 		guest_write(vcpu, i * PAGE_SIZE, 0x4242);
 	/* 2: forget what other processes have merged */
 	if (madvise(memory, pages * PAGE_SIZE, MADV_MERGEABLE) ||
-	    !write_number(KSM "run", 2) ||
-	    !write_number(KSM "pages_to_scan", 1000) ||
-	    !write_number(KSM "sleep_millisecs", 1) ||
-	    !write_number(KSM "run", 1))
+	    !host_write_number(KSM "run", 2) ||
+	    !host_write_number(KSM "pages_to_scan", 1000) ||
+	    !host_write_number(KSM "sleep_millisecs", 1) ||
+	    !host_write_number(KSM "run", 1))
 		SKIP("the host's kernel does not merge pages");
-	for (i = 0; i < 500 && lookup(KSM "pages_sharing", "") < 32; i++)
+	for (i = 0; i < 500 && host_lookup(KSM "pages_sharing", "") < 32; i++)
 		usleep(10000);
-	write_number(KSM "run", 0);
-	ASSERT_GE(lookup(KSM "pages_sharing", ""), 32);
+	host_write_number(KSM "run", 0);
+	ASSERT_GE(host_lookup(KSM "pages_sharing", ""), 32);
 
 	/* One page now; whoever writes gets one of their own. */
 	guest_write(vcpu, 3 * PAGE_SIZE, 0x4343);
-	*word(memory, 4) = 0x4444;
+	*page_at(memory, 4) = 0x4444;
 	for (i = 0; i < pages; i++)
 		EXPECT_EQ(guest_read(vcpu, i * PAGE_SIZE),
 			  i == 3 ? 0x4343 : i == 4 ? 0x4444 : 0x4242);
-	EXPECT_EQ(*word(memory, 3), 0x4343);
-	EXPECT_EQ(*word(memory, 5), 0x4242);
+	EXPECT_EQ(*page_at(memory, 3), 0x4343);
+	EXPECT_EQ(*page_at(memory, 5), 0x4242);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -461,12 +409,12 @@ static int make_file(u64 pages)
 TEST(shared_file)
 {
 	int fd = make_file(4);
-	u64 *memory = map(4 * PAGE_SIZE, MAP_SHARED, fd);
-	u64 *other = map(4 * PAGE_SIZE, MAP_SHARED, fd), value = 5;
+	u64 *memory = map_memory(4 * PAGE_SIZE, MAP_SHARED, fd);
+	u64 *other = map_memory(4 * PAGE_SIZE, MAP_SHARED, fd), value = 5;
 	struct vcpu *vcpu = server(memory, 4 * PAGE_SIZE, 0);
 
 	guest_fill(vcpu, 10, 4);
-	EXPECT_EQ(*word(other, 2), 12);
+	EXPECT_EQ(*page_at(other, 2), 12);
 	ASSERT_EQ(pwrite(fd, &value, 8, PAGE_SIZE), 8);
 	EXPECT_EQ(guest_read(vcpu, PAGE_SIZE), 5);
 	guest_write(vcpu, PAGE_SIZE, 6);
@@ -487,7 +435,7 @@ TEST(shared_file)
 TEST(private_file)
 {
 	int fd = make_file(2);
-	u64 *memory = map(2 * PAGE_SIZE, MAP_PRIVATE, fd), value = 5;
+	u64 *memory = map_memory(2 * PAGE_SIZE, MAP_PRIVATE, fd), value = 5;
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 
 	ASSERT_EQ(pwrite(fd, &value, 8, 0), 8);
@@ -523,7 +471,7 @@ static s64 page_out(void *memory, u64 size)
 
 	do {
 		ASSERT_OK(madvise(memory, size, MADV_PAGEOUT));
-		swapped = lookup("/proc/self/status", "VmSwap") * 1024;
+		swapped = host_lookup("/proc/self/status", "VmSwap") * 1024;
 	} while (swapped < size / 2 && ++i < 5);
 	return swapped;
 }
@@ -531,7 +479,7 @@ static s64 page_out(void *memory, u64 size)
 TEST(swap)
 {
 	const u64 pages = 256, size = pages * PAGE_SIZE;
-	u64 *memory = map_anonymous(pages);
+	u64 *memory = map_small(pages);
 	struct vcpu *vcpu;
 	int round;
 
@@ -548,24 +496,24 @@ TEST(swap)
 TEST(migration)
 {
 	const u64 pages = 512;
-	u64 *memory = map_anonymous(pages);
+	u64 *memory = map_small(pages);
 	struct vcpu *vcpu = server(memory, pages * PAGE_SIZE, 0);
-	s64 before = lookup("/proc/vmstat", "pgmigrate_success");
+	s64 before = host_lookup("/proc/vmstat", "pgmigrate_success");
 	int round;
 	u64 i;
 
 	/* with holes, so that there is something to compact */
 	guest_fill(vcpu, 0, pages);
 	for (i = 0; i < pages; i += 2)
-		madvise(word(memory, i), PAGE_SIZE, MADV_DONTNEED);
+		madvise(page_at(memory, i), PAGE_SIZE, MADV_DONTNEED);
 	for (round = 1; round < 5; round++) {
 		guest_fill(vcpu, round << 20, pages);
-		if (!write_number("/proc/sys/vm/compact_memory", 1))
+		if (!host_write_number("/proc/sys/vm/compact_memory", 1))
 			SKIP("the host's kernel does not compact memory");
 		EXPECT_EQ(guest_check(vcpu, round << 20, pages), pages);
 	}
 	ksft_print_msg("%lld pages migrated\n",
-		       lookup("/proc/vmstat", "pgmigrate_success") - before);
+		       host_lookup("/proc/vmstat", "pgmigrate_success") - before);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -573,7 +521,7 @@ TEST(migration)
 
 TEST(read_only_slot)
 {
-	u64 *memory = map_anonymous(2);
+	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, MINIVMM_MEM_READONLY);
 
 	*memory = 0x11;
@@ -599,7 +547,7 @@ TEST(read_only_slot)
 
 TEST(slots_come_and_go)
 {
-	u64 *memory = map_anonymous(2), *other = map_anonymous(2);
+	u64 *memory = map_small(2), *other = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 	struct vm *vm = vcpu->vm;
 	int i;
@@ -636,7 +584,7 @@ TEST(slots_come_and_go)
 /* One mapping in two places of the guest's memory */
 TEST(aliases)
 {
-	u64 *memory = map_anonymous(2);
+	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
 
 	ASSERT_OK(vm_set_slot(vcpu->vm, 2, 0, REGION_GPA + 0x10000,
@@ -653,23 +601,6 @@ TEST(aliases)
 #define LEAK_ROUNDS	40
 #define LEAK_REGIONS	64
 
-/* MemFree, and what CPUs keep for their next allocations: thousands of pages */
-static s64 free_kib(void)
-{
-	FILE *file = fopen("/proc/zoneinfo", "r");
-	unsigned long n, pages = 0;
-	char line[256];
-
-	ASSERT(file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, " pages free %lu", &n) == 1 ||
-		    sscanf(line, " count: %lu", &n) == 1)
-			pages += n;
-	fclose(file);
-	ASSERT(pages);
-	return pages * (PAGE_SIZE / 1024);
-}
-
 /* A VM with a second-level table for each of 64 regions, 256 KiB at least */
 static void make_and_free_vm(void *memory)
 {
@@ -684,7 +615,7 @@ static void make_and_free_vm(void *memory)
 TEST(nothing_leaks)
 {
 	u64 size = LEAK_REGIONS * HUGE_SIZE;
-	void *memory = map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	void *memory = map_memory(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			   -1);
 	s64 before, lost;
 	int i;
@@ -707,7 +638,7 @@ TEST(nothing_leaks)
 /* The tables that map a slot go with it, wherever it has been. */
 TEST(moved_slot_leaves_nothing)
 {
-	u64 *memory = map_anonymous(1);
+	u64 *memory = map_small(1);
 	struct vcpu *vcpu = server(memory, PAGE_SIZE, 0);
 	s64 before = 0, lost;
 	u64 i;

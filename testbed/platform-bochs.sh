@@ -26,13 +26,15 @@ mount_usr()
 # bochs_loader COMMAND-LINE: the option ROM and the parameters it hands over.
 bochs_loader()
 {
-	local size loader=$scratch/loader sum
+	local size below loader=$scratch/loader sum
 
 	echo -n "$1" >"$scratch/cmdline"
 	[ ${#1} -lt 2048 ] || die "the kernel's command line is longer than 2047 bytes"
 	size=$(stat -c %s "$scratch/initrd")
-	# Below the BIOS's tables at the top, which are far below 2 MiB.
-	initrd=$((((mem << 20) - (2 << 20) - size) & ~0x1ffff))
+	# Below the BIOS's tables at the top, which are far below 2 MiB; and in the
+	# first GiB, so that a larger host can give the second as one huge page.
+	below=$((mem < 1024 ? mem : 1024))
+	initrd=$((((below << 20) - (2 << 20) - size) & ~0x1ffff))
 	[ "$initrd" -gt $((128 << 20)) ] ||
 		die "--mem $mem is too small for this host's $((size >> 20)) MiB of files"
 	read -r kernel_address entry <"$cache/kernel-$kernel/vmlinux.address"
@@ -59,7 +61,7 @@ bochs_config()
 		plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, gameport=0, iodebug=1
 		config_interface: textconfig
 		display_library: rfb, options="timeout=0"
-		memory: guest=$total, host=$total
+		memory: guest=$total, host=$((total < 2048 ? total : 2048))
 		romimage: file=$bochs/usr/share/bochs/BIOS-bochs-latest
 		vgaromimage: file=$bochs/usr/share/vgabios/vgabios.bin
 		cpu: model=corei7_skylake_x, count=$smp, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
