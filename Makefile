@@ -56,6 +56,9 @@ test:
 bench:
 	@testbed/bench --kernel $(KERNEL)
 
+bench-growth:
+	@testbed/bench-growth --kernel $(KERNEL)
+
 lint:
 	testbed/lint
 
@@ -67,6 +70,7 @@ help:
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
+	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -90,4 +94,4 @@ help:
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
 .PHONY: all modules modules-all tools launcher selftests unit run test bench \
-	lint clean help
+	bench-growth lint clean help
