@@ -25,7 +25,7 @@
 static const u32 sizes_mib[] = {
 	64, 256, 1024, 4096, 16384, 65536, 262144, 1048576,
 };
-static const u32 slot_counts[] = { 1, 32, 509, 4096, 16384, 32000 };
+static const u32 slot_counts[] = { 1, 8, 64, 512, 4096, 32000 };
 
 /* ------------------------------------------------------------------------ */
 /* A guest that writes to addresses far apart                                */
