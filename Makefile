@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make run      boot an unmodified Linux under minivmm
+# make qemu     the same under Debian's QEMU, on machines of several kinds
 # make test     lint, unit tests, selftests
 # make help     the other targets and the variables
 
@@ -17,6 +18,8 @@ GUEST_MEM	?= 256M
 GUEST_CPUS	?= 1
 IRQCHIP		?=
 DEV		?= /dev/minivmm
+# Only these of QEMU's machines ("make qemu CASES='pc-off q35-on-4'"); empty: all.
+CASES		?=
 # Only these selftests ("make test TESTS='exits msr'"); empty: all.
 TESTS		?=
 
@@ -50,6 +53,10 @@ run:
 		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
 		--dev $(DEV) --host-smp $(HOST_SMP)
 
+qemu:
+	@testbed/qemu --kernel $(KERNEL) --guest-kernel $(GUEST_KERNEL) \
+		--dev $(DEV) --host-smp $(HOST_SMP) $(CASES)
+
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
 
@@ -68,6 +75,7 @@ clean:
 help:
 	@echo "make                 modules, launcher and selftests"
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
+	@echo "make qemu            Debian's QEMU boots Linux on minivmm, machine by machine"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
 	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
@@ -93,5 +101,5 @@ help:
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
-.PHONY: all modules modules-all tools launcher selftests unit run test bench \
+.PHONY: all modules modules-all tools launcher selftests unit run qemu test bench \
 	bench-growth lint clean help

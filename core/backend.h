@@ -33,6 +33,7 @@
 
 struct mv_chips;
 struct mv_iobus;
+struct mv_msr_filter;
 struct mv_pit;
 struct mv_routes;
 struct mv_vcpu;
@@ -94,7 +95,7 @@ struct mv_dtable {
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
-#define MV_STATE_CPUID	BIT(10)	/* which instructions the guest has */
+#define MV_STATE_CPUID	BIT(10)	/* which instructions and MSRs the guest has */
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
 #define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
 #define MV_STATE_ALL	(BIT(12) - 1)
@@ -154,6 +155,7 @@ enum mv_exit_reason {
 	MV_EXIT_CR,
 	MV_EXIT_DR,
 	MV_EXIT_XSETBV,
+	MV_EXIT_MSR,		/* an RDMSR or WRMSR that failed */
 	MV_EXIT_DELIVERY,	/* no memory to deliver an event with */
 	MV_EXIT_SHUTDOWN,
 	MV_EXIT_FAIL_ENTRY,
@@ -202,6 +204,12 @@ struct mv_exit {
 			enum mv_reg reg;
 		} dr;
 		struct {
+			bool write;
+			u32 index;
+			u64 data;
+			int error;	/* what mv_read_msr(), ... returned */
+		} msr;
+		struct {
 			u64 hw_reason;
 			u32 cpu;
 		} fail;
@@ -236,6 +244,8 @@ struct mv_page_cache {
 	unsigned int nr;
 	void *page[MV_PAGE_CACHE];
 };
+
+#define MV_MAX_MCE_BANKS	32
 
 #define MV_NEVER	(~0ULL)		/* no host TSC value */
 
@@ -288,6 +298,7 @@ struct mv_lapic {
 #define MV_REQ_INIT	1
 #define MV_REQ_SIPI	2	/* with vcpu->sipi_vector */
 #define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
+#define MV_REQ_MSRS	4	/* vm->msrs_exit */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {
@@ -316,15 +327,46 @@ struct mv_logical {
 	bool scan;
 };
 
+/* Sizes of a mapping: 4 KiB, 2 MiB, 1 GiB are levels 0, 1, 2. */
+#define MV_LEVELS	3
+#define MV_LEVEL_PAGES(level)	(1ULL << (9 * (level)))
+
+/* Faults in different regions of 2 MiB rarely share one of these locks. */
+#define MV_REGIONS	16
+struct mv_region {
+	raw_spinlock_t lock;
+} ____cacheline_aligned_in_smp;
+
+/*
+ * What a vCPU has done so far. Its own thread counts, anybody reads; stats.c
+ * has the names.
+ */
+struct mv_vcpu_stats {
+	u64 exits;
+	u64 io_exits, mmio_exits, halt_exits, signal_exits;
+	u64 irq_exits, irq_window_exits, nmi_window_exits, request_irq_exits;
+	u64 irq_injections, nmi_injections;
+	u64 pf_taken, pf_fixed, pf_emulate;
+	u64 insn_emulation, insn_emulation_fail;
+	u64 hypercalls;
+	u64 tlb_flush;
+	u64 directed_yield_attempted, directed_yield_successful;
+	u64 halt_attempted_poll, halt_successful_poll;
+	u64 halt_poll_success_ns, halt_poll_fail_ns;
+	u64 halt_wakeup, halt_wait_ns;
+	u64 blocking;		/* 1: just now */
+};
+
 /**
  * struct mv_vm - a virtual machine
  * @refs: the VM's file descriptor and one for each vCPU's
  * @mm: the address space that @slots point into
- * @lock: guards @vcpus and creation; taken before @slots_lock
- * @slots_lock: serializes changes of @slots; sleeps
- * @slots: SRCU-protected by @srcu, sorted by guest frame
- * @mmu_lock: guards the second-level tables, @inv_seq and @inv_active; raw,
- *	since the run section takes it
+ * @pid: of the thread that made it, for its name
+ * @lock: guards @vcpus and creation; taken before slots->lock
+ * @slots: the memory slots; slots.h
+ * @mmu_lock: guards @inv_active and its like, and is taken before all of
+ *	@regions; raw, since interrupts may be off
+ * @regions: locks of the second-level tables; mmu.c says which is when
  * @inv_active: MMU notifier invalidations under way
  * @inv_start: where they begin, in the client
  * @inv_end: and end
@@ -332,6 +374,11 @@ struct mv_logical {
  * @tlb_gen: raised when translations were taken away; a vCPU that has seen
  *	less flushes before it enters
  * @flushed_gen: no CPU uses translations taken away before this
+ * @mapped: leaves of each size in the second-level tables
+ * @nr_tables: pages of these tables, and set aside for them
+ * @nr_logging: slots whose writes are logged
+ * @dirty_options: MINIVMM_DIRTY_LOG_* that the client chose
+ * @nr_mmu_pages: what the client said of a cache that we do not have
  * @running: CPUs inside the run section for this VM
  * @time_lock: guards @tsc_sync and @clock
  * @tsc_base: host TSC at creation; the guest's starts at 0
@@ -349,31 +396,43 @@ struct mv_logical {
  * @split_pins: GSIs below this are pins of the client's I/O APIC
  * @chips: the I/O APIC and the 8259 pair; or NULL
  * @pit: the 8254; or NULL
- * @irq_lock: guards changes of @routes and @iobus, and adding and removing
- *	irqfds; taken after @lock
- * @irq_srcu: for readers of @routes, @iobus and @resamplers
+ * @irq_lock: guards changes of @routes, @iobus and @zones, and adding and
+ *	removing irqfds; taken after @lock
+ * @irq_srcu: for readers of @routes, @iobus, @zones and @resamplers
  * @routes: what GSIs are connected to
  * @iobus: ports and memory of devices in the kernel; NULL: none
  * @irqfds: all irqfds; guarded by @irqfds_lock
  * @resamplers: those that want to hear of EOIs
  * @irqfds_lock: taken under an eventfd's wait-queue lock
+ * @zones: where writes may wait in @coalesced_ring; NULL: nowhere
+ * @coalesced_ring: a page shared with user space; guarded by @ring_lock
+ * @msr_filter: which MSRs the client lets its guest access; NULL: all. Read in
+ *	run sections, which are readers of RCU; replaced under @lock
+ * @msrs_exit: that filter denies MSRs which otherwise need no exit
+ * @msr_exits: failures of RDMSR and WRMSR that are the client's to handle,
+ *	MINIVMM_MSR_EXIT_REASON_*
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
 struct mv_vm {
 	struct kref refs;
 	struct mm_struct *mm;
+	pid_t pid;
 	struct mutex lock;		/* vcpus, nr_vcpus */
-	struct mutex slots_lock;	/* writers of slots */
-	struct mv_slots __rcu *slots;
-	struct srcu_struct srcu;
+	struct mv_slots *slots;
 	raw_spinlock_t mmu_lock;
+	struct mv_region regions[MV_REGIONS];
 	unsigned long inv_active;
 	unsigned long inv_start, inv_end;
 	unsigned long inv_seq;
 	struct mmu_notifier notifier;
 	atomic64_t tlb_gen;
 	u64 flushed_gen;
+	atomic64_t mapped[MV_LEVELS];
+	atomic64_t nr_tables;
+	u32 nr_logging;
+	u32 dirty_options;
+	unsigned long nr_mmu_pages;
 	struct cpumask running;
 	spinlock_t time_lock;		/* tsc_sync, clock */
 	u64 tsc_base;
@@ -395,13 +454,19 @@ struct mv_vm {
 	u32 split_pins;
 	struct mv_chips *chips;
 	struct mv_pit *pit;
-	struct mutex irq_lock;		/* writers of routes, iobus */
+	struct mutex irq_lock;		/* writers of routes, iobus, zones */
 	struct srcu_struct irq_srcu;
 	struct mv_routes __rcu *routes;
 	struct mv_iobus __rcu *iobus;
 	struct list_head irqfds;
 	struct list_head resamplers;
 	spinlock_t irqfds_lock;		/* irqfds */
+	struct mv_zones __rcu *zones;
+	struct minivmm_coalesced_mmio_ring *coalesced_ring;
+	spinlock_t ring_lock;		/* coalesced_ring */
+	struct mv_msr_filter __rcu *msr_filter;
+	bool msrs_exit;
+	u32 msr_exits;
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */
@@ -467,6 +532,10 @@ struct mv_vcpu {
 		u64 msr;
 		u64 seen;	/* ns of waiting that the guest knows of */
 	} steal;
+	struct {
+		u64 cap, status, ctl;		/* IA32_MCG_* */
+		u64 bank[MV_MAX_MCE_BANKS][4];	/* in the order of MSRs */
+	} mce;
 	struct mv_msr_store *msrs;	/* the ones only remembered; msr.c */
 
 	void *fpu;		/* one page, XSAVE standard format */
@@ -498,8 +567,11 @@ struct mv_vcpu {
 		bool tsc_deadline;
 	} cpuid;
 
+	struct mv_vcpu_stats stats;
 	struct mv_page_cache page_cache;
 	struct mv_held_pages held;
+	const struct mv_slot *slot;	/* found last; good while ... */
+	unsigned long slot_gen;		/* ... this is vm->slots->gen */
 	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */
 	struct {
 		u64 gva;	/* where INS and OUTS move data */
@@ -514,6 +586,10 @@ struct mv_vcpu {
  * @cr4: CR4 bits a guest can have
  * @tsc_frac_bits: bits of fraction in vcpu->tsc_ratio; 0: the CPU cannot scale
  * @tsc_max_ratio: ratios are below this
+ * @max_level: the largest mapping it can make
+ * @split_exec: only mappings of 4 KiB can be executable
+ * @accessed: the CPU marks what the guest has used
+ * @logs_writes: the CPU reports the first write of pages mapped MV_MAP_CLEAN
  */
 struct mv_caps {
 	bool rdtscp;
@@ -521,10 +597,25 @@ struct mv_caps {
 	u64 cr4;
 	u8 tsc_frac_bits;
 	u64 tsc_max_ratio;
+	u8 max_level;
+	bool split_exec;
+	bool accessed;
+	bool logs_writes;
 };
 
-/* The permissions of a second-level mapping */
+/* How a page is mapped; reading is always allowed */
 #define MV_MAP_WRITE	BIT(0)
+#define MV_MAP_CLEAN	BIT(1)	/* report the first write */
+#define MV_MAP_UNCACHED	BIT(2)	/* a device of the host */
+
+/* What happens to mappings */
+enum mv_change {
+	MV_ZAP,			/* they go, and tables of 4 KiB mappings that are empty */
+	MV_UNMAP,		/* the same, and all empty tables */
+	MV_PROTECT,		/* the next write of each page shows */
+	MV_AGE,			/* they count as unused; or go, see mv_caps */
+	MV_TEST_AGE,		/* were they used since? nothing changes */
+};
 
 /**
  * struct mv_ops - a back end
@@ -544,12 +635,17 @@ struct mv_caps {
  *	off, which the return from an interrupt turns on.
  * @notify: lapic->posted has news for the vCPU that runs on @cpu, another one:
  *	it takes them without an exit. Any context. NULL: it must exit for that.
- * @map: map guest frame @gfn to host frame @pfn. Under vm->mmu_lock. Takes
- *	table pages from @cache, which holds MV_PAGE_CACHE. What was mapped
- *	there before, if anything, was the same frame.
- * @zap: unmap guest frames [@start, @end). Under vm->mmu_lock. True if
- *	anything was mapped, and the caller must flush. Tables that become
- *	empty are put on @tables, to be freed after the flush.
+ * @map: map guest frame @gfn to host frame @pfn, and around it what the larger
+ *	page of level @level has, if no smaller one is mapped there. Under the
+ *	lock of the region of @gfn; of all for level 2. Takes table pages from
+ *	@cache, which holds MV_PAGE_CACHE. What was mapped there before, if
+ *	anything, was the same memory; rights are added, never taken. Does
+ *	nothing if another CPU changed the tables: the guest comes back.
+ * @change: do @how to mappings of guest frames [*@first, @end). Under the lock
+ *	of their region, or of all if they are in several or for MV_UNMAP. Stops
+ *	early after a while; *@first is then where to go on, else @end. True if anything
+ *	changed (MV_TEST_AGE: if any was used), and the caller must flush. Tables
+ *	that became empty are put on @tables, to be freed after the flush.
  */
 struct mv_ops {
 	struct module *owner;
@@ -563,10 +659,10 @@ struct mv_ops {
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
 	void (*host_event)(u8 vector);
 	void (*notify)(int cpu);
-	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 		    struct mv_page_cache *cache);
-	bool (*zap)(struct mv_vm *vm, u64 start, u64 end,
-		    struct list_head *tables);
+	bool (*change)(struct mv_vm *vm, u64 *first, u64 end,
+		       enum mv_change how, struct list_head *tables);
 };
 
 /* ---- what the core gives a back end --------------------------------------- */
@@ -578,8 +674,10 @@ void mv_unregister_backend(const struct mv_ops *ops);
 void mv_emulate_cpuid(struct mv_vcpu *vcpu);
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
-enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu, u64 gpa,
-					bool write);
+enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu);
+void mv_mark_dirty(struct mv_vcpu *vcpu, u64 gpa);
+void *mv_table_alloc(struct mv_vm *vm);
+void mv_table_free(struct mv_vm *vm, void *table);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len);
@@ -592,7 +690,7 @@ int mv_apic_highest(const struct mv_vcpu *vcpu, u32 set);
 int mv_apic_pending(const struct mv_vcpu *vcpu);
 void mv_apic_accept(struct mv_vcpu *vcpu, u8 vector);
 void mv_apic_eoi_done(struct mv_vcpu *vcpu, u8 vector);
-void mv_apic_timer_fire(struct mv_vcpu *vcpu);
+void mv_apic_timer_fire(struct mv_vcpu *vcpu, u64 now);
 bool mv_extint_pending(struct mv_vcpu *vcpu);
 u8 mv_extint_take(struct mv_vcpu *vcpu);
 bool mv_interrupt_waits(struct mv_vcpu *vcpu);

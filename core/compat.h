@@ -5,6 +5,8 @@
 
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/version.h>
 #include <linux/wait.h>
 
@@ -60,5 +62,52 @@ static inline int mv_add_wait_queue_first(struct wait_queue_head *head,
 	return 0;
 #endif
 }
+
+/*
+ * One page of the client's, however long it takes. Since 6.2 a signal can end
+ * that, which before only a fatal one could.
+ */
+static inline int mv_get_user_page(unsigned long hva, unsigned int flags,
+				   struct page **page)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	return get_user_pages_unlocked(hva, 1, page,
+				       flags | FOLL_INTERRUPTIBLE);
+#else
+	return get_user_pages_unlocked(hva, 1, page, flags);
+#endif
+}
+
+/* A VM_PFNMAP mapping's frame; mmap_lock is held. 6.12 took follow_pte() away. */
+static inline int mv_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
+				u64 *pfn, bool *writable)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	struct follow_pfnmap_args args = { .vma = vma, .address = hva };
+	int ret = follow_pfnmap_start(&args);
+
+	if (ret)
+		return ret;
+	*pfn = args.pfn;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+#else
+	spinlock_t *lock;	/* of the page table */
+	pte_t *pte;
+	int ret = follow_pte(vma->vm_mm, hva, &pte, &lock);
+
+	if (ret)
+		return ret;
+	__acquire(lock);	/* which sparse has not been told */
+	*pfn = pte_pfn(*pte);
+	*writable = pte_write(*pte);
+	pte_unmap_unlock(pte, lock);
+#endif
+	return 0;
+}
+
+/* What the MMU notifier's questions for the age of pages return: int, then bool */
+typedef typeof(((struct mmu_notifier_ops *)0)->test_young(NULL, NULL, 0))
+	mv_young_t;
 
 #endif

@@ -16,10 +16,10 @@
 #include "backend.h"
 
 #define MV_MAX_VCPUS		255
-#define MV_MAX_SLOTS		509
+#define MV_MAX_SLOTS		32764	/* as KVM's */
 #define MV_MAX_CPUID		256
 #define MV_MAX_MSRS		256	/* entries in one GET/SET_MSRS */
-#define MV_VCPU_MMAP_SIZE	(2 * PAGE_SIZE)
+#define MV_VCPU_MMAP_SIZE	(3 * PAGE_SIZE)
 
 /* ---- main.c ------------------------------------------------------------- */
 
@@ -79,6 +79,11 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs);
 void mv_get_debugregs(struct mv_vcpu *vcpu, struct minivmm_debugregs *dbg);
 int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 
+/* ---- sync_regs.c: registers in the run page ------------------------------- */
+
+int mv_load_sync_regs(struct mv_vcpu *vcpu, u64 which);
+void mv_store_sync_regs(struct mv_vcpu *vcpu, u64 which);
+
 /* ---- run.c: MINIVMM_RUN -------------------------------------------------- */
 
 int mv_vcpu_run(struct mv_vcpu *vcpu);
@@ -95,6 +100,7 @@ int mv_queue_interrupt(struct mv_vcpu *vcpu, u32 vector);
 void mv_queue_nmi(struct mv_vcpu *vcpu);
 void mv_pull_nmis(struct mv_vcpu *vcpu);
 void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
+bool mv_valid_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
 /* ---- cr.c: control, debug and extended control registers ------------------ */
@@ -135,9 +141,27 @@ void mv_mmu_destroy(struct mv_vm *vm);
 int mv_prepare_faults(struct mv_vcpu *vcpu);
 int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
 void mv_put_held_pages(struct mv_held_pages *held);
-void mv_zap_frames(struct mv_vm *vm, u64 start, u64 end, bool may_sleep);
+int mv_pre_fault(struct mv_vcpu *vcpu, struct minivmm_pre_fault_memory *range);
+void mv_change_frames(struct mv_vm *vm, u64 start, u64 end, enum mv_change how);
+void mv_lock_frames(struct mv_vm *vm);
+void mv_unlock_frames(struct mv_vm *vm);
 void mv_flush_guest_tlbs(struct mv_vm *vm);
-void mv_page_cache_free(struct mv_page_cache *cache);
+void mv_page_cache_free(struct mv_vcpu *vcpu);
+
+/* ---- pfnmap.c: device memory of the host -------------------------------------- */
+
+int mv_get_device_frame(struct mm_struct *mm, unsigned long hva, bool write,
+			u64 *pfn, bool *writable);
+
+/* ---- dirty.c: which pages have been written ----------------------------------- */
+
+#define MV_DIRTY_OPTIONS	(MINIVMM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | \
+				 MINIVMM_DIRTY_LOG_INITIALLY_SET)
+
+int mv_set_dirty_options(struct mv_vm *vm, u64 options);
+int mv_get_dirty_log(struct mv_vm *vm, const struct minivmm_dirty_log *log);
+int mv_clear_dirty_log(struct mv_vm *vm,
+		       const struct minivmm_clear_dirty_log *log);
 
 /* ---- gva.c: the guest's own page tables ----------------------------------- */
 
@@ -377,6 +401,16 @@ bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 bool mv_iobus_has(struct mv_vm *vm, enum mv_io_space space, u64 addr);
 void mv_iobus_destroy(struct mv_vm *vm);
 
+/* ---- coalesced.c: writes that can wait ---------------------------------------*/
+
+int mv_coalesced_create(struct mv_vm *vm);
+void mv_coalesced_destroy(struct mv_vm *vm);
+int mv_coalesced_zone(struct mv_vm *vm,
+		      const struct minivmm_coalesced_mmio_zone *zone,
+		      bool remove);
+bool mv_coalesced_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+			unsigned int len, const void *data);
+
 /* ---- cpuid.c ----------------------------------------------------------------*/
 
 int mv_get_supported_cpuid(struct minivmm_cpuid2 __user *user);
@@ -397,6 +431,28 @@ int mv_msr_index_list(struct minivmm_msr_list __user *user);
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
+
+bool mv_direct_msr_denied(const struct mv_msr_filter *filter);
+
+/* ---- mce.c: machine-check banks ---------------------------------------------*/
+
+void mv_mce_reset(struct mv_vcpu *vcpu);
+int mv_mce_read(struct mv_vcpu *vcpu, u32 index, u64 *data);
+int mv_mce_write(struct mv_vcpu *vcpu, u32 index, u64 data, bool client);
+int mv_get_mce_cap_supported(u64 __user *user);
+int mv_setup_mce(struct mv_vcpu *vcpu, u64 cap);
+int mv_set_mce(struct mv_vcpu *vcpu, const struct minivmm_x86_mce *mce);
+
+/* ---- msr_filter.c: MSR accesses that are the client's ------------------------*/
+
+#define MV_MSR_EXIT_REASONS	(MINIVMM_MSR_EXIT_REASON_INVAL | \
+				 MINIVMM_MSR_EXIT_REASON_UNKNOWN | \
+				 MINIVMM_MSR_EXIT_REASON_FILTER)
+
+int mv_set_msr_filter(struct mv_vm *vm, const struct minivmm_msr_filter *args);
+void mv_msr_filter_destroy(struct mv_vm *vm);
+bool mv_msr_allowed(const struct mv_msr_filter *filter, u32 index, u32 access);
+int mv_handle_msr(struct mv_vcpu *vcpu);
 
 /* ---- tsc.c: the guest's time-stamp counter ----------------------------------*/
 
@@ -458,6 +514,11 @@ static inline bool mv_steal_stale(const struct mv_vcpu *vcpu)
 {
 	return (vcpu->steal.msr & 1) && vcpu->steal.seen != mv_run_delay();
 }
+
+/* ---- stats.c: statistics ------------------------------------------------------*/
+
+int mv_vm_stats_fd(struct mv_vm *vm);
+int mv_vcpu_stats_fd(struct mv_vcpu *vcpu);
 
 /* ---- fpu.c ------------------------------------------------------------------*/
 

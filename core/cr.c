@@ -62,8 +62,10 @@ bool mv_valid_efer(u64 efer)
 bool mv_valid_xcr0(struct mv_vcpu *vcpu, u64 xcr0)
 {
 	u64 avx512 = xcr0 & XFEATURE_MASK_AVX512;
+	/* x87 is always on: clients set it also for guests without XSAVE. */
+	u64 possible = vcpu->fpu_features | XFEATURE_MASK_FP;
 
-	if (!(xcr0 & XFEATURE_MASK_FP) || (xcr0 & ~vcpu->fpu_features))
+	if (!(xcr0 & XFEATURE_MASK_FP) || (xcr0 & ~possible))
 		return false;
 	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
 		return false;

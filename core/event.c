@@ -256,6 +256,22 @@ static u32 shadow_from(struct mv_vcpu *vcpu,
 }
 
 /**
+ * mv_valid_events() - would mv_set_events() take these?
+ * @vcpu: the vCPU
+ * @events: from the client
+ */
+bool mv_valid_events(struct mv_vcpu *vcpu,
+		     const struct minivmm_vcpu_events *events)
+{
+	if (events->flags & ~EVENT_FLAGS)
+		return false;
+	if (!events->exception.injected && !events->exception.pending)
+		return true;
+	return events->exception.nr <= 31 &&
+	       events->exception.nr != X86_TRAP_NMI;
+}
+
+/**
  * mv_set_events() - MINIVMM_SET_VCPU_EVENTS
  * @vcpu: the vCPU
  * @events: what waits from now on; SMM does not exist here
@@ -267,10 +283,7 @@ int mv_set_events(struct mv_vcpu *vcpu,
 {
 	struct mv_events *ev = &vcpu->ev;
 
-	if (events->flags & ~EVENT_FLAGS)
-		return -EINVAL;
-	if ((events->exception.injected || events->exception.pending) &&
-	    (events->exception.nr > 31 || events->exception.nr == X86_TRAP_NMI))
+	if (!mv_valid_events(vcpu, events))
 		return -EINVAL;
 
 	ev->exception.injected = events->exception.injected;

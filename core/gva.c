@@ -351,6 +351,8 @@ static int set_accessed_dirty(struct mv_vcpu *vcpu, const struct walk *w)
 			ret = cmpxchg_pte32(hva, old, new);
 		if (ret > 0)
 			return -EAGAIN;
+		if (!ret)
+			mv_mark_dirty(vcpu, w->pte_gpa[level]);
 	}
 	return 0;
 }

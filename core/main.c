@@ -33,6 +33,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_USER_MEMORY:
 	case MINIVMM_CAP_SET_TSS_ADDR:
 	case MINIVMM_CAP_EXT_CPUID:
+	case MINIVMM_CAP_MMU_SHADOW_CACHE_CONTROL:
 	case MINIVMM_CAP_PIT:
 	case MINIVMM_CAP_NOP_IO_DELAY:
 	case MINIVMM_CAP_MP_STATE:
@@ -62,6 +63,11 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_SPLIT_IRQCHIP:
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
+	case MINIVMM_CAP_PRE_FAULT_MEMORY:
+	case MINIVMM_CAP_COALESCED_PIO:
+	case MINIVMM_CAP_X86_USER_SPACE_MSR:
+	case MINIVMM_CAP_X86_MSR_FILTER:
+	case MINIVMM_CAP_BINARY_STATS_FD:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();
@@ -71,13 +77,21 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_SYNC_REGS:
+		return MINIVMM_SYNC_X86_VALID_FIELDS;
 	case MINIVMM_CAP_INTR_SHADOW:
 		return MINIVMM_X86_SHADOW_INT_MOV_SS |
 		       MINIVMM_X86_SHADOW_INT_STI;
 	case MINIVMM_CAP_IRQ_ROUTING:
 		return MV_MAX_ROUTES;
+	case MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return MV_DIRTY_OPTIONS;
 	case MINIVMM_CAP_X2APIC_API:
 		return MV_X2APIC_API_FLAGS;
+	case MINIVMM_CAP_COALESCED_MMIO:
+		return MINIVMM_COALESCED_MMIO_PAGE_OFFSET;
+	case MINIVMM_CAP_MCE:
+		return MV_MAX_MCE_BANKS;
 	case MINIVMM_CAP_NR_VCPUS:
 		return min_t(unsigned int, num_online_cpus(), MV_MAX_VCPUS);
 	case MINIVMM_CAP_MAX_VCPUS:
@@ -109,6 +123,8 @@ static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mv_get_supported_cpuid(argp);
 	case MINIVMM_GET_MSR_INDEX_LIST:
 		return mv_msr_index_list(argp);
+	case MINIVMM_X86_GET_MCE_CAP_SUPPORTED:
+		return mv_get_mce_cap_supported(argp);
 	default:
 		/* Not ENOTTY: clients see here what they see from KVM. */
 		return -EINVAL;

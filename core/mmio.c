@@ -433,8 +433,8 @@ static void trace_part(struct operand *op, unsigned int part, u32 type)
 }
 
 /*
- * Devices in the kernel, the vCPU's local APIC first. True if the part that
- * m->part says was one's, and is read or written.
+ * Devices in the kernel, the vCPU's local APIC first, and the ring of writes
+ * that can wait. True if the part that m->part says is read or written.
  */
 static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
 {
@@ -448,7 +448,9 @@ static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
 	if (write)
 		done = mv_lapic_mmio_write(vcpu, gpa, data, len) ||
 		       mv_iobus_write(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
-				      data);
+				      data) ||
+		       mv_coalesced_write(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
+					  data);
 	else
 		done = mv_lapic_mmio_read(vcpu, gpa, data, len) ||
 		       mv_iobus_read(vcpu->vm, MV_SPACE_MEMORY, gpa, len,
@@ -468,6 +470,7 @@ static int ask_user(struct mv_vcpu *vcpu, bool write,
 	struct minivmm_run *run = vcpu->run;
 	u8 len = op->len[m->part & 1];
 
+	vcpu->stats.mmio_exits++;
 	run->exit_reason = MINIVMM_EXIT_MMIO;
 	run->mmio.phys_addr = op->gpa[m->part & 1];
 	run->mmio.len = len;
@@ -644,6 +647,7 @@ int mv_handle_mmio(struct mv_vcpu *vcpu)
 	if (!vcpu->mmio)
 		return -ENOMEM;
 
+	vcpu->stats.insn_emulation++;
 	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
 	len = mv_fetch_insn(vcpu, bytes, sizeof(bytes), &fault);
 	if (len == -EFAULT)

@@ -148,6 +148,8 @@ int mv_handle_requests(struct mv_vcpu *vcpu)
 		mv_pull_nmis(vcpu);
 		vcpu->check_events = true;
 	}
+	if (test_and_clear_bit(MV_REQ_MSRS, &vcpu->requests))
+		vcpu->dirty |= MV_STATE_CPUID;
 	if (vcpu->lapic)
 		take_startup(vcpu);
 	if (test_and_clear_bit(MV_REQ_EOI, &vcpu->requests))
@@ -243,6 +245,27 @@ static bool poll(struct mv_vcpu *vcpu, u64 start)
 	return false;
 }
 
+/* How long it took, in ns */
+static u64 poll_first(struct mv_vcpu *vcpu, u64 start)
+{
+	struct mv_vcpu_stats *stats = &vcpu->stats;
+	u64 polled;
+	bool over;
+
+	if (!vcpu->poll_ns)
+		return 0;
+	over = poll(vcpu, start);
+	polled = ktime_get_ns() - start;
+	stats->halt_attempted_poll++;
+	if (over) {
+		stats->halt_successful_poll++;
+		stats->halt_poll_success_ns += polled;
+	} else {
+		stats->halt_poll_fail_ns += polled;
+	}
+	return polled;
+}
+
 /* A wait that a longer spin would have met makes it longer; a long one ends it. */
 static void adapt_polling(struct mv_vcpu *vcpu, u64 waited)
 {
@@ -278,13 +301,22 @@ static void block(struct mv_vcpu *vcpu)
  */
 int mv_wait(struct mv_vcpu *vcpu)
 {
-	u64 start;
+	struct mv_vcpu_stats *stats = &vcpu->stats;
+	u64 start, polled, now;
 
 	if (!wait_over(vcpu)) {
 		start = ktime_get_ns();
-		if (!poll(vcpu, start))
+		polled = poll_first(vcpu, start);
+		now = start + polled;
+		if (!wait_over(vcpu)) {
+			WRITE_ONCE(stats->blocking, 1);
 			block(vcpu);
-		adapt_polling(vcpu, ktime_get_ns() - start);
+			WRITE_ONCE(stats->blocking, 0);
+			now = ktime_get_ns();
+			stats->halt_wait_ns += now - start - polled;
+			stats->halt_wakeup += wait_over(vcpu);
+		}
+		adapt_polling(vcpu, now - start);
 	}
 	if (vcpu->mp_state == MINIVMM_MP_STATE_HALTED && halt_ends(vcpu))
 		vcpu->mp_state = MINIVMM_MP_STATE_RUNNABLE;
@@ -353,7 +385,9 @@ int mv_yield(struct mv_vcpu *vcpu)
 		if (!other || other == vcpu || READ_ONCE(other->cpu) >= 0 ||
 		    rcuwait_active(&other->wait))
 			continue;
+		vcpu->stats.directed_yield_attempted++;
 		if (yield_to_vcpu(other)) {
+			vcpu->stats.directed_yield_successful++;
 			WRITE_ONCE(vm->last_yield, id);
 			break;
 		}

@@ -18,6 +18,7 @@
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
+#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
@@ -69,17 +70,19 @@ struct mv_msr_store {
 	u64 misc_enable;
 	u64 ucode_rev;
 	u64 platform_info;
+	u64 power_ctl;
 };
 
 /* What a row says, beside where the value is kept */
-#define CONSTANT	BIT(0)	/* always .value; no part of the vCPU's state */
+#define CONSTANT	BIT(0)	/* .value, or .get; no part of the vCPU's state */
 #define GUEST_REWRITES	BIT(1)	/* ... and the guest may write that value */
 #define GUEST_READ_ONLY	BIT(2)	/* the guest's write: #GP */
 #define IGNORE_WRITES	BIT(3)	/* the guest's write: nothing happens */
-#define CLIENT_ONLY	BIT(4)	/* the guest gets at it without an exit */
+#define DIRECT		BIT(4)	/* the guest accesses it without an exit */
 #define NEED_RDTSCP	BIT(5)	/* exists with RDTSCP or RDPID only */
 #define IN_STORE	BIT(6)	/* kept in struct mv_msr_store */
 #define NEED_TSC_DEADLINE BIT(7) /* exists if the local APIC's timer has it */
+#define NEED_MCG_CTL	BIT(8)	/* exists if IA32_MCG_CAP says so */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -101,7 +104,7 @@ struct mv_msr_store {
 struct msr_row {
 	u32 index;
 	u8 count;
-	u8 flags;
+	u16 flags;
 	u16 offset;
 	u32 dirty;
 	u64 value;
@@ -226,6 +229,17 @@ static int set_system_time(struct mv_vcpu *vcpu, u64 data, bool client)
 	return 0;
 }
 
+static u64 get_mcg_cap(struct mv_vcpu *vcpu)
+{
+	return vcpu->mce.cap;
+}
+
+/* All errors are reported, or none. */
+static bool valid_mcg_ctl(struct mv_vcpu *vcpu, u32 index, u64 data)
+{
+	return !data || (!~data && (vcpu->mce.cap & MCG_CTL_P));
+}
+
 static u64 get_wall_clock(struct mv_vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->vm->clock.wall_msr);
@@ -286,7 +300,7 @@ static int set_misc_enable(struct mv_vcpu *vcpu, u64 data, bool client)
 /* ---- the table --------------------------------------------------------------- */
 
 static const struct msr_row rows[] = {
-	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc },
+	{ MSR_IA32_TSC, .get = get_tsc, .set = set_tsc, .flags = DIRECT },
 	{ MSR_IA32_TSC_ADJUST, VCPU(tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_APICBASE, VCPU(apic_base), .valid = valid_apic_base,
 	  .set = mv_apic_set_base },
@@ -311,11 +325,11 @@ static const struct msr_row rows[] = {
 	  .dirty = MV_STATE_SYSCALL },
 	{ MSR_TSC_AUX, VCPU(tsc_aux), .flags = NEED_RDTSCP,
 	  .valid = valid_32bit, .dirty = MV_STATE_SYSCALL },
-	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = CLIENT_ONLY,
+	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = DIRECT,
 	  .valid = valid_canonical },
-	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = CLIENT_ONLY,
+	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = DIRECT,
 	  .valid = valid_canonical, .dirty = MV_STATE_SEGS },
-	{ MSR_GS_BASE, VCPU(seg[MV_GS].base), .flags = CLIENT_ONLY,
+	{ MSR_GS_BASE, VCPU(seg[MV_GS].base), .flags = DIRECT,
 	  .valid = valid_canonical, .dirty = MV_STATE_SEGS },
 
 	{ MTRR_CAPABILITY, .flags = CONSTANT, .value = MTRR_CAP },
@@ -334,6 +348,7 @@ static const struct msr_row rows[] = {
 	  .set = set_misc_enable },
 	{ MSR_PLATFORM_INFO, STORE(platform_info),
 	  .flags = IN_STORE | GUEST_READ_ONLY },
+	{ MSR_IA32_POWER_CTL, STORE(power_ctl), .flags = IN_STORE },
 	/* Operating systems clear it before CPUID fills it in (SDM 10.11.7). */
 	{ MSR_IA32_UCODE_REV, STORE(ucode_rev),
 	  .flags = IN_STORE | IGNORE_WRITES },
@@ -351,9 +366,11 @@ static const struct msr_row rows[] = {
 	{ MSR_KVM_STEAL_TIME, VCPU(steal.msr), .exists = mv_steal_offered,
 	  .valid = valid_steal_time, .set = set_steal_time },
 
-	/* No banks of machine-check registers, nothing to report */
-	{ MSR_IA32_MCG_CAP, .flags = CONSTANT },
-	{ MSR_IA32_MCG_STATUS, .flags = CONSTANT | GUEST_REWRITES },
+	/* Machine-check banks are mce.c's */
+	{ MSR_IA32_MCG_CAP, .flags = CONSTANT, .get = get_mcg_cap },
+	{ MSR_IA32_MCG_STATUS, VCPU(mce.status) },
+	{ MSR_IA32_MCG_CTL, VCPU(mce.ctl), .flags = NEED_MCG_CTL,
+	  .valid = valid_mcg_ctl },
 	{ MSR_IA32_P5_MC_ADDR, .flags = CONSTANT },
 	{ MSR_IA32_P5_MC_TYPE, .flags = CONSTANT },
 	/* No VMX, no SMX, and locked, so nobody can turn them on */
@@ -460,7 +477,7 @@ static int set_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index,
 	int err = 0;
 
 	if (row->flags & CONSTANT)
-		return data == row->value ? 0 : -EINVAL;
+		return data == get_value(vcpu, row, index) ? 0 : -EINVAL;
 	if (row->valid && !row->valid(vcpu, index, data))
 		return -EINVAL;
 	if (row->set)
@@ -477,13 +494,44 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
 {
 	const struct msr_row *row = find_row(index);
 
-	if (!row || (row->flags & CLIENT_ONLY))
+	if (!row)
 		return NULL;
 	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
 		return NULL;
 	if ((row->flags & NEED_TSC_DEADLINE) && !vcpu->cpuid.tsc_deadline)
 		return NULL;
+	if ((row->flags & NEED_MCG_CTL) && !(vcpu->mce.cap & MCG_CTL_P))
+		return NULL;
 	return row;
+}
+
+/* Does the client's filter deny it? In the run section, a reader of RCU. */
+static bool denied(struct mv_vcpu *vcpu, u32 index, u32 access)
+{
+	const struct mv_msr_filter *filter =
+		rcu_dereference_sched(vcpu->vm->msr_filter);
+
+	return unlikely(filter) && !mv_msr_allowed(filter, index, access);
+}
+
+/**
+ * mv_direct_msr_denied() - does a filter deny MSRs that otherwise need no exit?
+ * @filter: not necessarily in use yet
+ */
+bool mv_direct_msr_denied(const struct mv_msr_filter *filter)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!(rows[i].flags & DIRECT))
+			continue;
+		if (!mv_msr_allowed(filter, rows[i].index,
+				    MINIVMM_MSR_FILTER_READ) ||
+		    !mv_msr_allowed(filter, rows[i].index,
+				    MINIVMM_MSR_FILTER_WRITE))
+			return true;
+	}
+	return false;
 }
 
 /* The APIC's registers, 800H to 8FFH (SDM 11.12.1.2), are lapic.c's. */
@@ -498,8 +546,11 @@ static bool is_x2apic_msr(u32 index)
  * @index: ECX
  * @data: the value
  *
+ * MSRs that the guest otherwise accesses without an exit must be valid in @vcpu.
+ *
  * Context: inside the run section.
- * Return: 0; nonzero: the guest gets #GP(0).
+ * Return: 0; or why it fails: -ENOENT: there is none; -EACCES: the client's
+ * filter; -EINVAL: all else.
  */
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
 {
@@ -507,9 +558,12 @@ int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
 
 	if (is_x2apic_msr(index))
 		return mv_x2apic_read(vcpu, index, data);
+	if (denied(vcpu, index, MINIVMM_MSR_FILTER_READ))
+		return -EACCES;
 	row = guest_row(vcpu, index);
 	if (!row)
-		return -EINVAL;
+		return find_row(index) ? -EINVAL :
+					 mv_mce_read(vcpu, index, data);
 	*data = get_value(vcpu, row, index);
 	return 0;
 }
@@ -517,16 +571,16 @@ EXPORT_SYMBOL_GPL(mv_read_msr);
 
 /**
  * mv_write_msr() - WRMSR by the guest
- * @vcpu: the vCPU. For EFER, MV_STATE_CRS must be valid: its group becomes
- *	dirty as a whole.
+ * @vcpu: the vCPU. The register group that the MSR is in must be valid, since
+ *	it becomes dirty as a whole.
  * @index: ECX
  * @data: EDX:EAX
  *
  * What the back end has to load is dirty afterwards.
  *
  * Context: inside the run section.
- * Return: 0; negative: the guest gets #GP(0), and nothing changed; 1: done, but
- * the core has work before the guest may go on.
+ * Return: 0; negative, as mv_read_msr(): nothing changed; 1: done, but the core
+ * has work before the guest may go on.
  */
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 {
@@ -535,9 +589,12 @@ int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 
 	if (is_x2apic_msr(index))
 		return mv_x2apic_write(vcpu, index, data);
+	if (denied(vcpu, index, MINIVMM_MSR_FILTER_WRITE))
+		return -EACCES;
 	row = guest_row(vcpu, index);
 	if (!row)
-		return -EINVAL;
+		return find_row(index) ? -EINVAL :
+			mv_mce_write(vcpu, index, data, false);
 	if (row->flags & IGNORE_WRITES)
 		return 0;
 	if (row->flags & GUEST_READ_ONLY)
@@ -599,6 +656,7 @@ void mv_msr_reset(struct mv_vcpu *vcpu)
 	vcpu->kernel_gs_base = 0;
 	vcpu->tsc_aux = 0;
 	vcpu->tsc_adjust = 0;
+	mv_mce_reset(vcpu);
 	*vcpu->msrs = (struct mv_msr_store) {
 		.misc_enable = MISC_ENABLE_RESET | fast_strings(),
 		.ucode_rev = UCODE_REV_RESET,
@@ -653,8 +711,10 @@ static int client_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
 {
 	const struct msr_row *row = find_row(entry->index);
 
+	if (!row && write)
+		return mv_mce_write(vcpu, entry->index, entry->data, true);
 	if (!row)
-		return -EINVAL;
+		return mv_mce_read(vcpu, entry->index, &entry->data);
 	mv_need(vcpu, row->dirty);
 	if (write)
 		return set_value(vcpu, row, entry->index, entry->data, true);

@@ -199,9 +199,10 @@ static bool kernel_access(struct mv_vcpu *vcpu, void *data)
 	u16 port = vcpu->exit.pio.port;
 	u8 size = vcpu->exit.pio.size;
 
-	return vcpu->exit.pio.in ?
-	       mv_iobus_read(vm, MV_SPACE_PORT, port, size, data) :
-	       mv_iobus_write(vm, MV_SPACE_PORT, port, size, data);
+	if (vcpu->exit.pio.in)
+		return mv_iobus_read(vm, MV_SPACE_PORT, port, size, data);
+	return mv_iobus_write(vm, MV_SPACE_PORT, port, size, data) ||
+	       mv_coalesced_write(vm, MV_SPACE_PORT, port, size, data);
 }
 
 /* How many elements, from the first on, devices in the kernel have taken */

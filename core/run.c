@@ -68,6 +68,7 @@ int mv_emulation_failure(struct mv_vcpu *vcpu, const u8 *insn, unsigned int len)
 {
 	struct minivmm_run *run = vcpu->run;
 
+	vcpu->stats.insn_emulation_fail++;
 	mv_queue_exception(vcpu, X86_TRAP_UD, false, 0);
 	if (mv_cpl_access(vcpu))
 		return 1;
@@ -146,6 +147,21 @@ static int handle_hlt(struct mv_vcpu *vcpu)
 	return 1;
 }
 
+/* The client asked for it, to inject. */
+static int window_open(struct mv_vcpu *vcpu)
+{
+	vcpu->stats.request_irq_exits++;
+	return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+}
+
+static int handle_gpa_fault(struct mv_vcpu *vcpu)
+{
+	int ret = mv_handle_gpa_fault(vcpu);
+
+	vcpu->stats.pf_fixed += ret == 1;
+	return ret;
+}
+
 /* Every reason has its line; nothing goes back to the guest by default. */
 static int handle_exit(struct mv_vcpu *vcpu)
 {
@@ -153,7 +169,7 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_NONE:
 		return 1;
 	case MV_EXIT_WINDOW:
-		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+		return window_open(vcpu);
 	case MV_EXIT_HLT:
 		return handle_hlt(vcpu);
 	case MV_EXIT_PAUSE:
@@ -161,7 +177,7 @@ static int handle_exit(struct mv_vcpu *vcpu)
 	case MV_EXIT_PIO:
 		return mv_handle_pio(vcpu);
 	case MV_EXIT_GPA_FAULT:
-		return mv_handle_gpa_fault(vcpu);
+		return handle_gpa_fault(vcpu);
 	case MV_EXIT_MMIO:
 		return mv_handle_mmio(vcpu);
 	case MV_EXIT_DELIVERY:
@@ -173,6 +189,8 @@ static int handle_exit(struct mv_vcpu *vcpu)
 		return mv_handle_dr(vcpu);
 	case MV_EXIT_XSETBV:
 		return mv_handle_xsetbv(vcpu);
+	case MV_EXIT_MSR:
+		return mv_handle_msr(vcpu);
 	case MV_EXIT_SHUTDOWN:
 		return exit_to_user(vcpu, MINIVMM_EXIT_SHUTDOWN);
 	case MV_EXIT_FAIL_ENTRY:
@@ -264,8 +282,10 @@ static int host_work(struct mv_vcpu *vcpu)
 
 	if (mv_host_work_pending())
 		ret = mv_handle_host_work();
-	if (ret)
+	if (ret) {
+		vcpu->stats.signal_exits++;
 		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+	}
 	return ret;
 }
 
@@ -323,7 +343,7 @@ static int run_once(struct mv_vcpu *vcpu)
 	}
 	window = wants_window(vcpu);
 	if (window && mv_ready_for_interrupt(vcpu))
-		return exit_to_user(vcpu, MINIVMM_EXIT_IRQ_WINDOW_OPEN);
+		return window_open(vcpu);
 	set_want_window(vcpu, window);
 	update_time(vcpu);
 	ret = mv_prepare_faults(vcpu);
@@ -349,10 +369,12 @@ static int run_loop(struct mv_vcpu *vcpu)
 		vcpu->complete = NULL;
 		ret = complete(vcpu);
 	}
-	if (ret == 1 && READ_ONCE(vcpu->run->immediate_exit)) {
-		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+	if (ret != 1)
+		return ret;
+	/* The last exit's reason stays, for clients that look at it again. */
+	if (READ_ONCE(vcpu->run->immediate_exit))
 		return -EINTR;
-	}
+	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	while (ret == 1)
 		ret = run_once(vcpu);
 	return ret;
@@ -402,18 +424,24 @@ static void restore_sigmask(struct mv_vcpu *vcpu)
 	sigemptyset(&current->real_blocked);
 }
 
-static bool valid_run_page(struct mv_vcpu *vcpu)
+/* What the client wrote there before the call, each word read once */
+static int load_run_page(struct mv_vcpu *vcpu, u64 *store)
 {
 	const struct minivmm_run *run = vcpu->run;
+	u64 load = READ_ONCE(run->minivmm_dirty_regs);
 	u64 cr8 = READ_ONCE(run->cr8);
 
-	if (READ_ONCE(run->minivmm_valid_regs) ||
-	    READ_ONCE(run->minivmm_dirty_regs))
-		return false;
-	if (vcpu->lapic)
-		return true;	/* where the task priority is */
-	vcpu->cr8 = cr8;
-	return cr8 <= 15;
+	*store = READ_ONCE(run->minivmm_valid_regs);
+	if (unlikely((load | *store) & ~MINIVMM_SYNC_X86_VALID_FIELDS))
+		return -EINVAL;
+	/* with a local APIC here, that is where the task priority is */
+	if (!vcpu->lapic && cr8 > 15)
+		return -EINVAL;
+	if (unlikely(load) && mv_load_sync_regs(vcpu, load))
+		return -EINVAL;
+	if (!vcpu->lapic)
+		vcpu->cr8 = cr8;
+	return 0;
 }
 
 /**
@@ -426,15 +454,18 @@ static bool valid_run_page(struct mv_vcpu *vcpu)
  */
 int mv_vcpu_run(struct mv_vcpu *vcpu)
 {
+	u64 store;
 	int ret;
 
-	if (!valid_run_page(vcpu))
-		return -EINVAL;
+	ret = load_run_page(vcpu, &store);
+	if (ret)
+		return ret;
 	mv_set_thread(vcpu);
 	activate_sigmask(vcpu);
-	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	ret = run_loop(vcpu);
 	fill_run_page(vcpu);
+	if (unlikely(store))
+		mv_store_sync_regs(vcpu, store);
 	restore_sigmask(vcpu);
 	return ret;
 }

@@ -2,8 +2,9 @@
 /*
  * Memory slots: where in the client's address space guest-physical memory is.
  *
- * The table is replaced as a whole and read under SRCU, by vCPUs, by the MMU
- * notifier and inside the run section. What has no slot is a device.
+ * Three views of the same slots: by the client's number, by guest frame (for
+ * faults: read under RCU, also inside the run section) and by address in the
+ * client (for the MMU notifier). What has no slot is a device.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -14,47 +15,81 @@
 #define MAX_GPA_BITS	48
 #define MAX_SLOT_PAGES	((1UL << 31) - 1)
 
-static const struct mv_slot *search(const struct mv_slots *slots, u64 gfn)
+/* ---- finding one ---------------------------------------------------------- */
+
+struct frames {
+	u64 first, end;
+};
+
+static struct mv_slot *gfn_slot(struct latch_tree_node *node)
 {
-	u32 lo = 0, hi = slots->nr;
+	return container_of(node, struct mv_slot, gfn_node);
+}
 
-	while (lo < hi) {
-		u32 mid = lo + (hi - lo) / 2;
-		const struct mv_slot *slot = &slots->slot[mid];
+static bool gfn_less(struct latch_tree_node *a, struct latch_tree_node *b)
+{
+	return gfn_slot(a)->gfn < gfn_slot(b)->gfn;
+}
 
-		if (gfn < slot->gfn)
-			hi = mid;
-		else if (gfn >= slot->gfn + slot->npages)
-			lo = mid + 1;
-		else
-			return slot;
-	}
-	return NULL;
+/* Slots do not overlap, so whichever shares a frame with the key is equal. */
+static int gfn_compare(void *key, struct latch_tree_node *node)
+{
+	const struct frames *frames = key;
+	const struct mv_slot *slot = gfn_slot(node);
+
+	if (frames->end <= slot->gfn)
+		return -1;
+	return frames->first >= slot->gfn + slot->npages;
+}
+
+static const struct latch_tree_ops gfn_order = {
+	.less = gfn_less,
+	.comp = gfn_compare,
+};
+
+/* A slot that has frames of [@first, @end), or NULL. RCU, or slots->lock */
+static const struct mv_slot *search(struct mv_slots *slots, u64 first, u64 end)
+{
+	struct frames frames = { first, end };
+	struct latch_tree_node *node = latch_tree_find(&frames, &slots->by_gfn,
+						       &gfn_order);
+
+	return node ? gfn_slot(node) : NULL;
 }
 
 /**
- * mv_find_slot() - the slot that an access finds
- * @vm: the VM; the caller holds its SRCU
+ * mv_find_slot() - the slot that has a guest frame
+ * @vcpu: remembers what it found last
  * @gfn: guest frame
- * @write: the access writes; read-only memory counts as none then
  *
- * Context: any, also inside the run section. Return: the slot, or NULL.
+ * Context: any, also inside the run section; RCU read side, as long as the slot
+ * is looked at. Return: the slot, or NULL.
  */
-const struct mv_slot *mv_find_slot(struct mv_vm *vm, u64 gfn, bool write)
+const struct mv_slot *mv_find_slot(struct mv_vcpu *vcpu, u64 gfn)
 {
-	const struct mv_slot *slot = search(mv_slots(vm), gfn);
+	struct mv_slots *slots = vcpu->vm->slots;
+	unsigned long gen = READ_ONCE(slots->gen);
+	const struct mv_slot *slot = vcpu->slot;
 
-	if (!slot || (slot->flags & MV_SLOT_DEAD) ||
-	    (write && (slot->flags & MINIVMM_MEM_READONLY)))
-		return NULL;
+	/* A slot of this generation has not been freed. */
+	if (slot && vcpu->slot_gen == gen && gfn - slot->gfn < slot->npages)
+		return slot;
+	smp_rmb();	/* the generation before the tree: see unlink_slot() */
+	slot = search(slots, gfn, gfn + 1);
+	if (slot) {
+		vcpu->slot = slot;
+		vcpu->slot_gen = gen;
+	}
 	return slot;
 }
 
-static unsigned long gfn_to_hva(struct mv_vm *vm, u64 gfn, bool write)
+static unsigned long gfn_to_hva(struct mv_vcpu *vcpu, u64 gfn, bool write)
 {
-	const struct mv_slot *slot = mv_find_slot(vm, gfn, write);
+	const struct mv_slot *slot = mv_find_slot(vcpu, gfn);
 
-	return slot ? mv_slot_hva(slot, gfn) : 0;
+	if (!slot || (write && slot->readonly))
+		return 0;
+	return mv_slot_hva(slot, gfn);
 }
 
 /**
@@ -67,32 +102,27 @@ static unsigned long gfn_to_hva(struct mv_vm *vm, u64 gfn, bool write)
  */
 bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write)
 {
-	struct mv_vm *vm = vcpu->vm;
-	int idx = srcu_read_lock(&vm->srcu);
-	bool ram = gfn_to_hva(vm, gpa >> PAGE_SHIFT, write);
-
-	srcu_read_unlock(&vm->srcu, idx);
-	return ram;
+	return !IS_ERR_VALUE(mv_gpa_to_hva(vcpu, gpa, write));
 }
 
 /**
  * mv_gpa_to_hva() - where the client has a guest-physical address
  * @vcpu: the vCPU
  * @gpa: guest-physical address
- * @write: as in mv_gpa_is_ram()
+ * @write: as in mv_gpa_is_ram(); mv_mark_dirty() must follow the write
  *
  * The slot may go away at once; the address is good for user-space accessors,
  * which fail then, and for nothing else.
  *
- * Return: the address, or -ENXIO (test with IS_ERR_VALUE()).
+ * Context: any. Return: the address, or -ENXIO (test with IS_ERR_VALUE()).
  */
 unsigned long mv_gpa_to_hva(struct mv_vcpu *vcpu, u64 gpa, bool write)
 {
-	struct mv_vm *vm = vcpu->vm;
-	int idx = srcu_read_lock(&vm->srcu);
-	unsigned long hva = gfn_to_hva(vm, gpa >> PAGE_SHIFT, write);
+	unsigned long hva;
 
-	srcu_read_unlock(&vm->srcu, idx);
+	rcu_read_lock();
+	hva = gfn_to_hva(vcpu, gpa >> PAGE_SHIFT, write);
+	rcu_read_unlock();
 	return hva ? hva + offset_in_page(gpa) : -ENXIO;
 }
 
@@ -103,10 +133,13 @@ static int copy_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data,
 
 	if (IS_ERR_VALUE(hva))
 		return -ENXIO;
-	if (write)
+	if (write) {
 		left = copy_to_user((void __user *)hva, data, len);
-	else
+		/* after the write, of whatever part: see mv_get_dirty_log() */
+		mv_mark_dirty(vcpu, gpa);
+	} else {
 		left = copy_from_user(data, (void __user *)hva, len);
+	}
 	return left ? -EFAULT : 0;
 }
 
@@ -161,74 +194,7 @@ int mv_write_gpa(struct mv_vcpu *vcpu, u64 gpa, const void *data,
 	return access_gpa(vcpu, gpa, (void *)data, len, true);
 }
 
-static struct mv_slots *alloc_slots(u32 nr)
-{
-	return kvzalloc(struct_size((struct mv_slots *)NULL, slot, nr),
-			GFP_KERNEL_ACCOUNT);
-}
-
-/*
- * Publishes a new table and waits until nobody uses the old one. A fault that
- * is still under way has then mapped its page, and can be zapped.
- */
-static void publish(struct mv_vm *vm, struct mv_slots *slots)
-{
-	struct mv_slots *old = rcu_replace_pointer(vm->slots, slots,
-					lockdep_is_held(&vm->slots_lock));
-
-	synchronize_srcu(&vm->srcu);
-	kvfree(old);
-}
-
-/* A copy of the table without slot @id, and with @add unless it is NULL. */
-static struct mv_slots *copy_slots(const struct mv_slots *old, u32 id,
-				   const struct mv_slot *add)
-{
-	struct mv_slots *new = alloc_slots(old->nr + 1);
-	u32 i;
-
-	if (!new)
-		return NULL;
-	for (i = 0; i < old->nr; i++) {
-		const struct mv_slot *slot = &old->slot[i];
-
-		if (slot->id == id)
-			continue;
-		if (add && add->gfn < slot->gfn) {
-			new->slot[new->nr++] = *add;
-			add = NULL;
-		}
-		new->slot[new->nr++] = *slot;
-	}
-	if (add)
-		new->slot[new->nr++] = *add;
-	return new;
-}
-
-static const struct mv_slot *slot_by_id(const struct mv_slots *slots, u32 id)
-{
-	u32 i;
-
-	for (i = 0; i < slots->nr; i++)
-		if (slots->slot[i].id == id)
-			return &slots->slot[i];
-	return NULL;
-}
-
-static bool overlaps(const struct mv_slots *slots, const struct mv_slot *new)
-{
-	u32 i;
-
-	for (i = 0; i < slots->nr; i++) {
-		const struct mv_slot *slot = &slots->slot[i];
-
-		if (slot->id != new->id &&
-		    slot->gfn < new->gfn + new->npages &&
-		    new->gfn < slot->gfn + slot->npages)
-			return true;
-	}
-	return false;
-}
+/* ---- changing them -------------------------------------------------------- */
 
 static u64 max_gfn(void)
 {
@@ -249,7 +215,8 @@ static bool valid_hva(u64 hva, u64 size)
 
 static bool valid_region(const struct minivmm_userspace_memory_region *mem)
 {
-	if (mem->flags & ~MINIVMM_MEM_READONLY || mem->slot >= MV_MAX_SLOTS)
+	if (mem->flags & ~(MINIVMM_MEM_READONLY | MINIVMM_MEM_LOG_DIRTY_PAGES) ||
+	    mem->slot >= MV_MAX_SLOTS)
 		return false;
 	if (!PAGE_ALIGNED(mem->memory_size) ||
 	    !PAGE_ALIGNED(mem->guest_phys_addr))
@@ -262,81 +229,186 @@ static bool valid_region(const struct minivmm_userspace_memory_region *mem)
 	return valid_hva(mem->userspace_addr, mem->memory_size);
 }
 
+static void link_hva(struct mv_vm *vm, struct mv_slot *slot)
+{
+	slot->hva_node.start = slot->hva;
+	slot->hva_node.last = slot->hva + (slot->npages << PAGE_SHIFT) - 1;
+	raw_spin_lock_irq(&vm->mmu_lock);
+	interval_tree_insert(&slot->hva_node, &vm->slots->by_hva);
+	vm->slots->hva_gen++;
+	raw_spin_unlock_irq(&vm->mmu_lock);
+}
+
+static void unlink_hva(struct mv_vm *vm, struct mv_slot *slot)
+{
+	raw_spin_lock_irq(&vm->mmu_lock);
+	interval_tree_remove(&slot->hva_node, &vm->slots->by_hva);
+	vm->slots->hva_gen++;
+	raw_spin_unlock_irq(&vm->mmu_lock);
+}
+
+/* The notifier knows a slot before, and until after, anything can be mapped. */
+static void link_slot(struct mv_vm *vm, struct mv_slot *slot)
+{
+	link_hva(vm, slot);
+	latch_tree_insert(&slot->gfn_node, &vm->slots->by_gfn, &gfn_order);
+}
+
 /*
- * Takes slot @old away, with everything mapped through it, and puts @new in its
- * place unless that is NULL.
- *
- * Between two tables the slot is dead: no fault finds it any more, but an
- * invalidation by the host still does, as long as any of its pages is mapped.
- * Both tables are made before the first is published: no way back after that.
+ * Takes away a slot and everything mapped through it. Faults that have found it
+ * already look at @dead before they map anything.
  */
-static int replace_slot(struct mv_vm *vm, const struct mv_slots *slots,
-			const struct mv_slot *old, const struct mv_slot *new)
+static void unlink_slot(struct mv_vm *vm, struct mv_slot *slot)
 {
-	struct mv_slot dead = *old;
-	struct mv_slots *without = copy_slots(slots, old->id, new);
-	struct mv_slots *dying;
+	struct mv_slots *slots = vm->slots;
 
-	dead.flags |= MV_SLOT_DEAD;
-	dying = copy_slots(slots, old->id, &dead);
-	if (!without || !dying) {
-		kvfree(without);
-		kvfree(dying);
-		return -ENOMEM;
-	}
-	publish(vm, dying);
-	mv_zap_frames(vm, dead.gfn, dead.gfn + dead.npages, true);
+	latch_tree_erase(&slot->gfn_node, &slots->by_gfn, &gfn_order);
+	mv_lock_frames(vm);
+	slot->dead = true;
+	mv_unlock_frames(vm);
+	mv_change_frames(vm, slot->gfn, slot->gfn + slot->npages, MV_UNMAP);
 	mv_flush_guest_tlbs(vm);
-	publish(vm, without);
-	return 0;
+	unlink_hva(vm, slot);
+	smp_wmb();	/* out of the tree before the generation moves */
+	WRITE_ONCE(slots->gen, slots->gen + 1);
 }
 
-static int add_slot(struct mv_vm *vm, const struct mv_slots *slots,
-		    const struct mv_slot *slot)
+static struct mv_slot *
+alloc_slot(const struct minivmm_userspace_memory_region *mem)
 {
-	struct mv_slots *new = copy_slots(slots, slot->id, slot);
+	struct mv_slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 
-	if (!new)
-		return -ENOMEM;
-	publish(vm, new);
-	return 0;
+	if (!slot)
+		return NULL;
+	slot->gfn = mem->guest_phys_addr >> PAGE_SHIFT;
+	slot->npages = mem->memory_size >> PAGE_SHIFT;
+	slot->hva = mem->userspace_addr;
+	slot->id = mem->slot;
+	slot->readonly = mem->flags & MINIVMM_MEM_READONLY;
+	return slot;
 }
 
-/* The slot exists: it can move, and nothing else about it can change. */
-static int change_slot(struct mv_vm *vm, const struct mv_slots *slots,
-		       const struct mv_slot *old, const struct mv_slot *new)
+static void delete_slot(struct mv_vm *vm, struct mv_slot *slot)
 {
-	if (old->hva != new->hva || old->npages != new->npages ||
-	    old->flags != new->flags)
-		return -EINVAL;
-	if (old->gfn == new->gfn)
+	unlink_slot(vm, slot);
+	if (slot->dirty)
+		mv_dirty_stop(vm, slot);
+	xa_erase(&vm->slots->by_id, slot->id);
+	kfree_rcu(slot, rcu);
+}
+
+static int add_slot(struct mv_vm *vm,
+		    const struct minivmm_userspace_memory_region *mem)
+{
+	struct mv_dirty *dirty = NULL;
+	struct mv_slot *slot;
+	int ret = -ENOMEM;
+
+	slot = alloc_slot(mem);
+	if (!slot)
+		return ret;
+	if (search(vm->slots, slot->gfn, slot->gfn + slot->npages)) {
+		ret = -EEXIST;
+		goto free;
+	}
+	if (mem->flags & MINIVMM_MEM_LOG_DIRTY_PAGES) {
+		dirty = mv_dirty_alloc(vm, slot->npages);
+		if (!dirty)
+			goto free;
+	}
+	ret = xa_insert(&vm->slots->by_id, slot->id, slot, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto free_dirty;
+	if (dirty)
+		mv_dirty_start(vm, slot, dirty);
+	link_slot(vm, slot);
+	return 0;
+
+free_dirty:
+	kvfree(dirty);
+free:
+	kfree(slot);
+	return ret;
+}
+
+/* Does any slot but @old have frames of [@first, @end)? */
+static bool occupied(struct mv_slots *slots, const struct mv_slot *old,
+		     u64 first, u64 end)
+{
+	u64 old_end = old->gfn + old->npages;
+
+	if (first < old->gfn && search(slots, first, min(end, old->gfn)))
+		return true;
+	return end > old_end && search(slots, max(first, old_end), end);
+}
+
+/* The new slot takes over the log: it is of the pages, wherever they are. */
+static void move_slot(struct mv_vm *vm, struct mv_slot *old,
+		      struct mv_slot *new)
+{
+	unlink_slot(vm, old);
+	new->dirty = old->dirty;
+	/* Only replaces an entry, which needs no memory. */
+	xa_store(&vm->slots->by_id, new->id, new, GFP_KERNEL_ACCOUNT);
+	link_slot(vm, new);
+	kfree_rcu(old, rcu);
+}
+
+static int set_logging(struct mv_vm *vm, struct mv_slot *slot, bool on)
+{
+	struct mv_dirty *dirty;
+
+	if (on == !!slot->dirty)
 		return 0;
-	if (overlaps(slots, new))
-		return -EEXIST;
-	return replace_slot(vm, slots, old, new);
+	if (!on) {
+		mv_dirty_stop(vm, slot);
+		return 0;
+	}
+	dirty = mv_dirty_alloc(vm, slot->npages);
+	if (!dirty)
+		return -ENOMEM;
+	mv_dirty_start(vm, slot, dirty);
+	return 0;
+}
+
+/* It can move, its logging can start and stop; nothing else can change. */
+static int change_slot(struct mv_vm *vm, struct mv_slot *old,
+		       const struct minivmm_userspace_memory_region *mem)
+{
+	u64 gfn = mem->guest_phys_addr >> PAGE_SHIFT;
+	struct mv_slot *new = NULL;
+	int ret;
+
+	if (old->hva != mem->userspace_addr ||
+	    old->npages != mem->memory_size >> PAGE_SHIFT ||
+	    old->readonly != !!(mem->flags & MINIVMM_MEM_READONLY))
+		return -EINVAL;
+	if (gfn != old->gfn) {
+		if (occupied(vm->slots, old, gfn, gfn + old->npages))
+			return -EEXIST;
+		new = alloc_slot(mem);
+		if (!new)
+			return -ENOMEM;
+	}
+	ret = set_logging(vm, old, mem->flags & MINIVMM_MEM_LOG_DIRTY_PAGES);
+	if (ret)
+		kfree(new);
+	else if (new)
+		move_slot(vm, old, new);
+	return ret;
 }
 
 static int set_region_locked(struct mv_vm *vm,
 			     const struct minivmm_userspace_memory_region *mem)
 {
-	const struct mv_slots *slots = rcu_dereference_protected(vm->slots,
-					lockdep_is_held(&vm->slots_lock));
-	const struct mv_slot *old = slot_by_id(slots, mem->slot);
-	struct mv_slot new = {
-		.gfn = mem->guest_phys_addr >> PAGE_SHIFT,
-		.npages = mem->memory_size >> PAGE_SHIFT,
-		.hva = mem->userspace_addr,
-		.id = mem->slot,
-		.flags = mem->flags,
-	};
+	struct mv_slot *old = xa_load(&vm->slots->by_id, mem->slot);
 
-	if (!new.npages)
-		return old ? replace_slot(vm, slots, old, NULL) : -EINVAL;
-	if (old)
-		return change_slot(vm, slots, old, &new);
-	if (overlaps(slots, &new))
-		return -EEXIST;
-	return add_slot(vm, slots, &new);
+	if (mem->memory_size)
+		return old ? change_slot(vm, old, mem) : add_slot(vm, mem);
+	if (!old)
+		return -EINVAL;
+	delete_slot(vm, old);
+	return 0;
 }
 
 /**
@@ -354,32 +426,30 @@ int mv_set_memory_region(struct mv_vm *vm,
 
 	if (!valid_region(mem))
 		return -EINVAL;
-	mutex_lock(&vm->slots_lock);
+	mutex_lock(&vm->slots->lock);
 	ret = set_region_locked(vm, mem);
-	mutex_unlock(&vm->slots_lock);
+	mutex_unlock(&vm->slots->lock);
 	return ret;
 }
 
 /**
- * mv_slots_init() - an empty table
+ * mv_slots_init() - no slots
  * @vm: new
  *
  * Context: may sleep. Return: 0 or -ENOMEM.
  */
 int mv_slots_init(struct mv_vm *vm)
 {
-	struct mv_slots *slots = alloc_slots(0);
-	int ret;
+	struct mv_slots *slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
 
 	if (!slots)
 		return -ENOMEM;
-	mutex_init(&vm->slots_lock);
-	ret = init_srcu_struct(&vm->srcu);
-	if (ret)
-		kvfree(slots);
-	else
-		RCU_INIT_POINTER(vm->slots, slots);
-	return ret;
+	mutex_init(&slots->lock);
+	xa_init(&slots->by_id);
+	seqcount_latch_init(&slots->by_gfn.seq);
+	slots->by_hva = RB_ROOT_CACHED;
+	vm->slots = slots;
+	return 0;
 }
 
 /**
@@ -388,6 +458,13 @@ int mv_slots_init(struct mv_vm *vm)
  */
 void mv_slots_destroy(struct mv_vm *vm)
 {
-	kvfree(rcu_dereference_protected(vm->slots, true));
-	cleanup_srcu_struct(&vm->srcu);
+	struct mv_slot *slot;
+	unsigned long id;
+
+	xa_for_each(&vm->slots->by_id, id, slot) {
+		kvfree(slot->dirty);
+		kfree(slot);
+	}
+	xa_destroy(&vm->slots->by_id);
+	kfree(vm->slots);
 }

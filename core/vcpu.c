@@ -75,7 +75,7 @@ void mv_vcpu_destroy(struct mv_vcpu *vcpu)
 	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	mv_msr_destroy(vcpu);
 	mv_fpu_destroy(vcpu);
-	mv_page_cache_free(&vcpu->page_cache);
+	mv_page_cache_free(vcpu);
 	kfree(vcpu->mmio);
 	kvfree(vcpu->cpuid.entries);
 	free_pages_of(vcpu);
@@ -90,7 +90,7 @@ static int mv_vcpu_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Page 0 is the run page, page 1 holds port I/O data. */
+/* The run page, the data of port I/O, the VM's ring of coalesced writes */
 static vm_fault_t mv_vcpu_fault(struct vm_fault *vmf)
 {
 	struct mv_vcpu *vcpu = vmf->vma->vm_file->private_data;
@@ -99,6 +99,8 @@ static vm_fault_t mv_vcpu_fault(struct vm_fault *vmf)
 		vmf->page = virt_to_page(vcpu->run);
 	else if (vmf->pgoff == MINIVMM_PIO_PAGE_OFFSET)
 		vmf->page = virt_to_page(vcpu->pio_data);
+	else if (vmf->pgoff == MINIVMM_COALESCED_MMIO_PAGE_OFFSET)
+		vmf->page = virt_to_page(vcpu->vm->coalesced_ring);
 	else
 		return VM_FAULT_SIGBUS;
 	get_page(vmf->page);
@@ -266,6 +268,50 @@ static int vcpu_set_lapic(struct mv_vcpu *vcpu, void __user *argp)
 	return ret;
 }
 
+static int vcpu_pre_fault(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_pre_fault_memory range;
+	int ret;
+
+	if (copy_from_user(&range, argp, sizeof(range)))
+		return -EFAULT;
+	ret = mv_pre_fault(vcpu, &range);
+	/* How far it went is of interest after a failure too. */
+	if (copy_to_user(argp, &range, sizeof(range)))
+		return -EFAULT;
+	return ret;
+}
+
+/* KVM's page for Windows XP's TPR, which CPUs with a TPR shadow do without */
+static int vcpu_set_vapic_addr(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_vapic_addr va;
+
+	if (!vcpu->lapic)
+		return -EINVAL;
+	if (copy_from_user(&va, argp, sizeof(va)))
+		return -EFAULT;
+	return va.vapic_addr ? -EINVAL : 0;
+}
+
+static int vcpu_setup_mce(struct mv_vcpu *vcpu, void __user *argp)
+{
+	u64 cap;
+
+	if (copy_from_user(&cap, argp, sizeof(cap)))
+		return -EFAULT;
+	return mv_setup_mce(vcpu, cap);
+}
+
+static int vcpu_set_mce(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_x86_mce mce;
+
+	if (copy_from_user(&mce, argp, sizeof(mce)))
+		return -EFAULT;
+	return mv_set_mce(vcpu, &mce);
+}
+
 static int vcpu_translate(struct mv_vcpu *vcpu, void __user *argp)
 {
 	struct minivmm_translation tr;
@@ -373,12 +419,22 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return vcpu_get_lapic(vcpu, argp);
 	case MINIVMM_SET_LAPIC:
 		return vcpu_set_lapic(vcpu, argp);
+	case MINIVMM_PRE_FAULT_MEMORY:
+		return vcpu_pre_fault(vcpu, argp);
+	case MINIVMM_SET_VAPIC_ADDR:
+		return vcpu_set_vapic_addr(vcpu, argp);
+	case MINIVMM_X86_SETUP_MCE:
+		return vcpu_setup_mce(vcpu, argp);
+	case MINIVMM_X86_SET_MCE:
+		return vcpu_set_mce(vcpu, argp);
 	case MINIVMM_TRANSLATE:
 		return vcpu_translate(vcpu, argp);
 	case MINIVMM_INTERRUPT:
 		return vcpu_interrupt(vcpu, argp);
 	case MINIVMM_NMI:
 		return vcpu_nmi(vcpu);
+	case MINIVMM_GET_STATS_FD:
+		return mv_vcpu_stats_fd(vcpu);
 	case MINIVMM_SET_SIGNAL_MASK:
 		return vcpu_set_signal_mask(vcpu, argp);
 	default:

@@ -28,6 +28,7 @@ static struct mv_vm *mv_vm_create(void)
 	mutex_init(&vm->lock);
 	raw_spin_lock_init(&vm->logical.lock);
 	vm->mm = current->mm;
+	vm->pid = task_pid_nr(current);
 	mv_tsc_init(vm);
 	mv_clock_create(vm);
 	mmgrab(vm->mm);
@@ -40,11 +41,16 @@ static struct mv_vm *mv_vm_create(void)
 	ret = mv_irq_init(vm);
 	if (ret)
 		goto destroy_slots;
-	ret = mv_mmu_init(vm);
+	ret = mv_coalesced_create(vm);
 	if (ret)
 		goto destroy_irqs;
+	ret = mv_mmu_init(vm);
+	if (ret)
+		goto destroy_coalesced;
 	return vm;
 
+destroy_coalesced:
+	mv_coalesced_destroy(vm);
 destroy_irqs:
 	mv_irq_destroy(vm);
 destroy_slots:
@@ -68,10 +74,12 @@ static void mv_vm_destroy(struct kref *ref)
 	mv_irq_destroy(vm);
 	/* ... and after this nobody touches the second-level tables. */
 	mv_mmu_destroy(vm);
+	mv_coalesced_destroy(vm);
 	mv_slots_destroy(vm);
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
 		if (vm->vcpus[id])
 			mv_vcpu_destroy(vm->vcpus[id]);
+	mv_msr_filter_destroy(vm);
 	mv_ops->vm_destroy(vm);
 	mmdrop(vm->mm);
 	kvfree(vm);
@@ -101,6 +109,33 @@ static int vm_set_memory_region(struct mv_vm *vm, void __user *argp)
 	if (copy_from_user(&mem, argp, sizeof(mem)))
 		return -EFAULT;
 	return mv_set_memory_region(vm, &mem);
+}
+
+/* How many shadow pages KVM may have, at least 64. We have none to count. */
+static int vm_set_nr_mmu_pages(struct mv_vm *vm, unsigned long nr)
+{
+	if (nr < 64)
+		return -EINVAL;
+	WRITE_ONCE(vm->nr_mmu_pages, nr);
+	return 0;
+}
+
+static int vm_get_dirty_log(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_dirty_log log;
+
+	if (copy_from_user(&log, argp, sizeof(log)))
+		return -EFAULT;
+	return mv_get_dirty_log(vm, &log);
+}
+
+static int vm_clear_dirty_log(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_clear_dirty_log log;
+
+	if (copy_from_user(&log, argp, sizeof(log)))
+		return -EFAULT;
+	return mv_clear_dirty_log(vm, &log);
 }
 
 /*
@@ -143,6 +178,24 @@ static int vm_set_clock(struct mv_vm *vm, void __user *argp)
 	return mv_set_clock(vm, &data);
 }
 
+static int vm_coalesced_zone(struct mv_vm *vm, void __user *argp, bool remove)
+{
+	struct minivmm_coalesced_mmio_zone zone;
+
+	if (copy_from_user(&zone, argp, sizeof(zone)))
+		return -EFAULT;
+	return mv_coalesced_zone(vm, &zone, remove);
+}
+
+static int vm_set_msr_filter(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_msr_filter filter;
+
+	if (copy_from_user(&filter, argp, sizeof(filter)))
+		return -EFAULT;
+	return mv_set_msr_filter(vm, &filter);
+}
+
 static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct mv_vm *vm = file->private_data;
@@ -157,6 +210,14 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mv_vcpu_create_fd(vm, arg);
 	case MINIVMM_SET_USER_MEMORY_REGION:
 		return vm_set_memory_region(vm, argp);
+	case MINIVMM_SET_NR_MMU_PAGES:
+		return vm_set_nr_mmu_pages(vm, arg);
+	case MINIVMM_GET_NR_MMU_PAGES:
+		return READ_ONCE(vm->nr_mmu_pages);
+	case MINIVMM_GET_DIRTY_LOG:
+		return vm_get_dirty_log(vm, argp);
+	case MINIVMM_CLEAR_DIRTY_LOG:
+		return vm_clear_dirty_log(vm, argp);
 	case MINIVMM_SET_TSS_ADDR:
 		return vm_set_tss_addr(arg);
 	case MINIVMM_SET_IDENTITY_MAP_ADDR:
@@ -165,8 +226,16 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_get_clock(vm, argp);
 	case MINIVMM_SET_CLOCK:
 		return vm_set_clock(vm, argp);
+	case MINIVMM_REGISTER_COALESCED_MMIO:
+		return vm_coalesced_zone(vm, argp, false);
+	case MINIVMM_UNREGISTER_COALESCED_MMIO:
+		return vm_coalesced_zone(vm, argp, true);
 	case MINIVMM_CHECK_EXTENSION:
 		return mv_check_extension(arg);
+	case MINIVMM_GET_STATS_FD:
+		return mv_vm_stats_fd(vm);
+	case MINIVMM_X86_SET_MSR_FILTER:
+		return vm_set_msr_filter(vm, argp);
 	default:
 		return mv_irq_ioctl(vm, cmd, argp);
 	}

@@ -419,24 +419,27 @@ static struct sample measure(const struct op *op, const char *path)
 	return offered(op) ? op->measure(op) : none;
 }
 
-static u64 cost(const struct sample *sample)
+static s64 cost(const struct sample *sample)
 {
-	return (sample->ticks + sample->ops / 2) / sample->ops;
+	s64 ops = sample->ops;
+
+	return (sample->ticks + ops / 2) / ops;
 }
 
 static void print_cost(const char *label, const struct sample *sample)
 {
 	if (sample->ops)
-		printf(" %s%llu", label, cost(sample));
+		printf(" %s%lld", label, cost(sample));
 	else
 		printf(" %sn/a", label);
 }
 
-static void print_tenths(const char *label, u64 count, u64 ops)
+static void print_tenths(const char *label, s64 count, s64 ops)
 {
-	u64 tenths = count * 10 / ops;
+	s64 tenths = count * 10 / ops;
 
-	printf(" %s=%llu.%llu", label, tenths / 10, tenths % 10);
+	printf(" %s=%s%lld.%lld", label, tenths < 0 ? "-" : "",
+	       llabs(tenths) / 10, llabs(tenths) % 10);
 }
 
 static void print_gaps(const struct op *op, const char *label,
@@ -460,14 +463,15 @@ static void print_counts(const struct op *op, const char *path)
 
 static void print_ratio(const struct sample *theirs, const struct sample *ours)
 {
-	u64 percent;
+	s64 percent;
 
-	if (!theirs->ops || !ours->ops || !cost(theirs)) {
+	if (!theirs->ops || !ours->ops || cost(theirs) <= 0 ||
+	    cost(ours) < 0) {
 		printf(" ratio=n/a");
 		return;
 	}
 	percent = (cost(ours) * 100 + cost(theirs) / 2) / cost(theirs);
-	printf(" ratio=%llu.%02llu", percent / 100, percent % 100);
+	printf(" ratio=%lld.%02lld", percent / 100, percent % 100);
 }
 
 /* The second is minivmm; its ratio to the first is what matters. */

@@ -14,12 +14,15 @@
  * @ticks: instructions, by the time-stamp counter, for all of them
  * @gaps: how often the guest that was interrupted found time missing
  * @counts: minivmm's own counters, for all of them, in a run that counts
+ *
+ * A difference of two measurements can be below zero, if something hit the one
+ * that is subtracted.
  */
 struct sample {
 	u64 ops;
-	u64 ticks;
+	s64 ticks;
 	u64 gaps;
-	u64 counts[NR_COUNTERS];
+	s64 counts[NR_COUNTERS];
 };
 
 #define MAX_CAPS	4

@@ -315,8 +315,7 @@ static struct sample measure_ipi_running(const struct op *op)
 
 	receiver_start(&partner, other);
 	sample = measure_timed(op, vcpu, NULL);
-	sample.gaps = *vm_guest_ptr(vm, &guest_gaps) * op->runs /
-		      (op->runs + 1);
+	sample.gaps = *vm_guest_ptr(vm, &guest_gaps) / (op->runs + 1);
 	receiver_stop(&partner);
 	vm_free(vm);
 	return sample;

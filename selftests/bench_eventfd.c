@@ -135,11 +135,12 @@ static void come_and_go(u64 unused __attribute__((unused)))
 #define CHUNK		20	/* runs, so few that the host's tick is rare */
 
 /* What so many runs cost with an interrupt, or nothing, before each */
-static u64 run_chunk(struct vcpu *vcpu, int how)
+static struct sample run_chunk(struct vcpu *vcpu, int how)
 {
-	u64 start = rdtsc();
+	struct sample sample = {};
 	u32 i;
 
+	begin(&sample);
 	for (i = 0; i < CHUNK; i++) {
 		if (how == BY_IOCTL)
 			signal_msi(vcpu->vm);
@@ -147,31 +148,31 @@ static u64 run_chunk(struct vcpu *vcpu, int how)
 			signal_eventfd(how);
 		run_to(vcpu, MINIVMM_EXIT_IO);
 	}
-	return rdtsc() - start;
+	end(&sample);
+	return sample;
 }
 
 /* What a run costs more when there is an interrupt before it */
 static struct sample measure_before_run(const struct op *op, int how,
 					struct vcpu *vcpu)
 {
-	struct sample sample = { .ops = op->runs };
 	u32 nr = op->runs / CHUNK, i;
-	s64 with[nr], without[nr], extra;
+	struct sample with[nr], without[nr], extra, base;
 
 	run_chunk(vcpu, NOTHING);
 	run_chunk(vcpu, how);
 	for (i = 0; i < nr; i++) {
-		begin(&sample);
 		with[i] = run_chunk(vcpu, how);
-		end(&sample);
-		end(&sample);
 		without[i] = run_chunk(vcpu, NOTHING);
-		begin(&sample);
 	}
 	ASSERT_EQ(*vm_guest_ptr(vcpu->vm, &guest_replies), op->runs + CHUNK);
-	extra = lower_quartile(with, nr) - lower_quartile(without, nr);
-	sample.ticks = nr * extra - sample.ops * op->loop_insns;
-	return sample;
+	extra = lower_quartile(with, nr);
+	base = lower_quartile(without, nr);
+	extra.ops = CHUNK;
+	extra.ticks -= base.ticks + CHUNK * op->loop_insns;
+	for (i = 0; i < NR_COUNTERS; i++)
+		extra.counts[i] -= base.counts[i];
+	return extra;
 }
 
 static struct sample measure_irqfd(const struct op *op)

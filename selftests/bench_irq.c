@@ -110,30 +110,51 @@ void pin(int cpu)
 
 /* ------------------------------------------------------------------------ */
 
-static int compare_ticks(const void *a, const void *b)
+static int compare_numbers(const void *a, const void *b)
 {
 	const s64 *x = a, *y = b;
 
 	return (*x > *y) - (*x < *y);
 }
 
-s64 lower_quartile(s64 *ticks, u32 nr)
+/* Of the s64 at @offset of each */
+static s64 quartile_at(const struct sample *runs, u32 nr, size_t offset)
 {
-	qsort(ticks, nr, sizeof(*ticks), compare_ticks);
-	return ticks[nr / 4];
+	s64 numbers[nr];
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		numbers[i] = *(const s64 *)((const char *)&runs[i] + offset);
+	qsort(numbers, nr, sizeof(*numbers), compare_numbers);
+	return numbers[nr / 4];
 }
 
-static s64 timed_run(struct sample *sample, struct vcpu *vcpu)
+struct sample lower_quartile(const struct sample *runs, u32 nr)
 {
+	struct sample sample = {};
+	int i;
+
+	sample.ticks = quartile_at(runs, nr, offsetof(struct sample, ticks));
+	for (i = 0; i < NR_COUNTERS; i++)
+		sample.counts[i] = quartile_at(runs, nr,
+					       offsetof(struct sample, counts) +
+					       i * sizeof(s64));
+	return sample;
+}
+
+static struct sample timed_run(struct vcpu *vcpu)
+{
+	struct sample sample = {};
 	u64 ticks;
 
-	begin(sample);
+	begin(&sample);
 	ticks = ASSERT_SYNC(vcpu, 0);
-	end(sample);
-	end(sample);
+	end(&sample);
+	end(&sample);
 	ASSERT_SYNC(vcpu, 1);
-	begin(sample);
-	return ticks;
+	begin(&sample);
+	sample.ticks = ticks;
+	return sample;
 }
 
 #define HOST_TICK	400000
@@ -153,8 +174,8 @@ static void shift_phase(u32 i)
 struct sample measure_timed(const struct op *op, struct vcpu *vcpu,
 			    void (*reset)(struct vcpu *vcpu))
 {
-	struct sample sample = {}, warm_up = {};
-	s64 ticks[op->runs];
+	struct sample runs[op->runs + 1], sample;
+	s64 ticks;
 	u32 i;
 
 	for (i = 0; i < op->runs + 1; i++) {
@@ -162,14 +183,13 @@ struct sample measure_timed(const struct op *op, struct vcpu *vcpu,
 			reset(vcpu);
 			shift_phase(i);
 		}
-		if (i)
-			ticks[i - 1] = timed_run(&sample, vcpu);
-		else
-			timed_run(&warm_up, vcpu);
+		runs[i] = timed_run(vcpu);
 	}
-	ticks[0] = lower_quartile(ticks, op->runs) - op->ops_per_run * op->loop_insns;
-	sample.ticks = ticks[0] > 0 ? ticks[0] * op->runs : 0;
-	sample.ops = op->ops_per_run * op->runs;
+	/* The first one was to warm up. */
+	sample = lower_quartile(runs + 1, op->runs);
+	ticks = sample.ticks - op->ops_per_run * op->loop_insns;
+	sample.ticks = ticks > 0 ? ticks : 0;
+	sample.ops = op->ops_per_run;
 	return sample;
 }
 

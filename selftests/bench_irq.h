@@ -61,12 +61,12 @@ void set_lapic_state(int fd, const struct minivmm_lapic_state *state);
 void pin(int cpu);
 
 /**
- * lower_quartile - of the ticks of @nr runs, which it sorts
+ * lower_quartile - of the ticks and of each count of @nr runs
  *
  * A quarter was cheaper.  The host's own timer interrupt hits the more runs the
- * longer they are, but rarely three of four.
+ * longer they are, but rarely three of four; and it costs VM exits, too.
  */
-s64 lower_quartile(s64 *ticks, u32 nr);
+struct sample lower_quartile(const struct sample *runs, u32 nr);
 
 /**
  * measure_timed - run a guest made of TIMED_LOOP()s

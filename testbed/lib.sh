@@ -99,16 +99,19 @@ mirror()
 		die "apt's sources on this machine name no Debian 12 or 13 mirror"
 }
 
-# apt_for SUITE VERB ARGS...: apt for one suite, with its own configuration;
-# the machine's own lists and packages stay as they are. VERB: get or cache.
+# apt_for SUITE VERB ARGS...: apt for one suite (or several: SUITE+SUITE), with its
+# own configuration; the machine's own lists and packages stay as they are. VERB:
+# get or cache.
 apt_for()
 {
-	local suite=$1 verb=$2 dir=$cache/apt/$1
+	local suite=$1 verb=$2 dir=$cache/apt/$1 mirror
 
 	shift 2
 	if [ ! -e "$dir/sources.list" ]; then
 		mkdir -p "$dir/lists/partial" "$dir/archives/partial"
-		echo "deb [signed-by=$keyring] $(mirror) $suite main" \
+		mirror=$(mirror)
+		# shellcheck disable=SC2086 # the suites are words
+		printf "deb [signed-by=$keyring] $mirror %s main\n" ${suite//+/ } \
 			>"$dir/sources.list.new"
 		: >"$dir/status"
 		mv "$dir/sources.list.new" "$dir/sources.list"

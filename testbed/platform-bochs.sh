@@ -7,6 +7,21 @@
 # Bochs does not leave a guest that was entered with IF=0 for an interrupt.
 intel_parameters=irqoff_watchdog=1
 has_apicv=1
+pmem=''	# what lies in memory for mount_usr
+
+# mount_usr PART: its image lies in memory above what the host has as RAM, as if in
+# an NVDIMM, where a file system of pages can be used in place: no disk to find at
+# boot, nothing to unpack.
+mount_usr()
+{
+	local module
+
+	pmem=$cache/$1/usr.img
+	for module in libnvdimm nd_btt nd_pmem nd_e820; do
+		stock_module early "$module"
+	done
+	echo /dev/pmem0 >"$root/testbed/usr"
+}
 
 # bochs_loader COMMAND-LINE: the option ROM and the parameters it hands over.
 bochs_loader()
@@ -38,13 +53,15 @@ bochs_loader()
 # bochs_config COM1-MODE: ttyS0 as a file or as a terminal.
 bochs_config()
 {
-	local bochs=$cache/bochs-3.0
+	local bochs=$cache/bochs-3.0 total=$mem
 
+	# The BIOS has its tables at the end of all memory.
+	[ -z "$pmem" ] || total=$((pmem_at + pmem_size + 2))
 	cat >"$scratch/bochsrc" <<-EOF
 		plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, gameport=0, iodebug=1
 		config_interface: textconfig
 		display_library: rfb, options="timeout=0"
-		memory: guest=$mem, host=$((mem < 2048 ? mem : 2048))
+		memory: guest=$total, host=$((total < 2048 ? total : 2048))
 		romimage: file=$bochs/usr/share/bochs/BIOS-bochs-latest
 		vgaromimage: file=$bochs/usr/share/vgabios/vgabios.bin
 		cpu: model=corei7_skylake_x, count=$smp, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
@@ -62,6 +79,10 @@ bochs_config()
 		debug: action=ignore
 		clock: sync=none, time0=utc
 	EOF
+	if [ -n "$pmem" ]; then
+		echo "optramimage4: file=$pmem, address=$(printf '%#x' $((pmem_at << 20)))" \
+			>>"$scratch/bochsrc"
+	fi
 	# Debian's Bochs has its debugger built in: tell that to continue.
 	echo c >"$scratch/go"
 }
@@ -194,6 +215,12 @@ start_machine()
 	local line="$kernel_line tsc=reliable tsc_early_khz=100000"
 
 	[ "$smp" = 1 ] || line+=" idle=halt"
+	if [ -n "$pmem" ]; then
+		# in MiB, both even: the kernel wants whole units of 2 MiB
+		pmem_at=$((mem + mem % 2))
+		pmem_size=$((($(stat -c %s "$pmem") + (2 << 20) - 1) >> 20 & ~1))
+		line+=" memmap=${pmem_size}M!${pmem_at}M"
+	fi
 	bochs_loader "$line $append"
 	take_slot
 	if [ "$interactive" = 1 ]; then

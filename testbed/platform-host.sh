@@ -15,6 +15,11 @@ prepare_machine()
 }
 kernel=host
 
+mount_usr()
+{
+	cp -a "$cache/$1/usr" "$root/"
+}
+
 [ "$(id -u)" = 0 ] ||
 	die "--platform host loads modules into this machine's kernel, only root can"
 

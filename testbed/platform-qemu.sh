@@ -12,6 +12,11 @@ prepare_machine()
 	:
 }
 
+mount_usr()
+{
+	cp -a "$cache/$1/usr" "$root/"
+}
+
 start_machine()
 {
 	local com1="file,path=$scratch/com1"

@@ -7,6 +7,7 @@
 
 #include "bus.h"
 #include "ram.h"
+#include "state.h"
 
 #define ACPI_SCI_IRQ		9
 #define ACPI_PM_BASE		0x600
@@ -24,6 +25,7 @@ struct acpi_pm {
 	pthread_mutex_t lock;
 	u16 enable;
 	u16 control;
+	u64 timer_start_ns;	/* when the PM timer was 0 */
 	void (*power_off)(void *machine);
 	void (*reset)(void *machine);
 	void *machine;
@@ -32,5 +34,7 @@ struct acpi_pm {
 void acpi_tables_write(struct ram *ram, unsigned int cpus);
 int acpi_pm_init(struct acpi_pm *pm, struct bus *pio, void (*power_off)(void *machine),
 		 void (*reset)(void *machine), void *machine);
+void acpi_pm_save(const struct acpi_pm *pm, struct stream_out *out);
+bool acpi_pm_load(struct acpi_pm *pm, struct saved *saved);
 
 #endif /* MINIVMM_ACPI_H */

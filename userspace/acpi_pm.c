@@ -4,9 +4,9 @@
  * timer, the reset register. There are no buttons, so no event is ever raised.
  */
 #include <string.h>
-#include <time.h>
 
 #include "acpi.h"
+#include "monotonic.h"
 
 #define PM1_STATUS		0
 #define PM1_ENABLE		2
@@ -20,12 +20,11 @@
 
 #define PM_TIMER_HZ		3579545ULL
 
-static u32 pm_timer(void)
+static u32 pm_timer(const struct acpi_pm *pm)
 {
-	struct timespec now;
+	u64 ns = now_ns() - pm->timer_start_ns;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * PM_TIMER_HZ + now.tv_nsec * PM_TIMER_HZ / NSEC_PER_SEC;
+	return ns / NSEC_PER_SEC * PM_TIMER_HZ + ns % NSEC_PER_SEC * PM_TIMER_HZ / NSEC_PER_SEC;
 }
 
 static u32 pm_register(struct acpi_pm *pm, unsigned int reg)
@@ -37,7 +36,7 @@ static u32 pm_register(struct acpi_pm *pm, unsigned int reg)
 		/* There is no SMI command port: ACPI is always enabled. */
 		return pm->control | CONTROL_SCI_EN;
 	case PM_TIMER:
-		return pm_timer();
+		return pm_timer(pm);
 	default:
 		return 0;
 	}
@@ -99,6 +98,7 @@ int acpi_pm_init(struct acpi_pm *pm, struct bus *pio, void (*power_off)(void *ma
 {
 	memset(pm, 0, sizeof(*pm));
 	pthread_mutex_init(&pm->lock, NULL);
+	pm->timer_start_ns = now_ns();
 	pm->power_off = power_off;
 	pm->reset = reset;
 	pm->machine = machine;
@@ -107,4 +107,36 @@ int acpi_pm_init(struct acpi_pm *pm, struct bus *pio, void (*power_off)(void *ma
 		.ops = &pm_ops, .opaque = pm,
 	};
 	return bus_add(pio, &pm->ports);
+}
+
+static const struct state_desc acpi_pm_desc = {
+	.id = SECTION_ACPI_PM, .name = "ACPI hardware",
+	.fields = (const struct state_field[]){
+		STATE_ANY(struct acpi_pm, enable),
+		STATE_ANY(struct acpi_pm, control),
+		STATE_TIME(struct acpi_pm, timer_start_ns),
+		{ }
+	},
+};
+
+/**
+ * acpi_pm_save - add the hardware's state to a stream
+ * @pm: the hardware, which nobody uses
+ * @out: the stream
+ */
+void acpi_pm_save(const struct acpi_pm *pm, struct stream_out *out)
+{
+	state_save(out, &acpi_pm_desc, 0, pm);
+}
+
+/**
+ * acpi_pm_load - make the hardware what was saved
+ * @pm: the hardware
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool acpi_pm_load(struct acpi_pm *pm, struct saved *saved)
+{
+	return state_load(saved, &acpi_pm_desc, 0, pm);
 }

@@ -281,6 +281,53 @@ int console_init(struct console *console, struct bus *pio, struct loop *loop,
 	return bus_add(pio, &console->ports);
 }
 
+/* What the guest has sent is sent, though it may still be on its way to stdout. */
+static const struct state_desc console_desc = {
+	.id = SECTION_CONSOLE, .name = "console",
+	.fields = (const struct state_field[]){
+		STATE_BOOL(struct console, out_busy),
+		STATE_BOOL(struct console, escaped),
+		STATE_ARRAY(struct console, in_buf, 0xff),
+		STATE_NUMBER(struct console, in_pos, 0, CONSOLE_IN_SIZE),
+		STATE_NUMBER(struct console, in_len, 0, CONSOLE_IN_SIZE),
+		STATE_ARRAY(struct console, panic.line, 0xff),
+		STATE_NUMBER(struct console, panic.len, 0, PANIC_LINE_MAX - 1),
+		STATE_BOOL(struct console, panic.panicked),
+		STATE_BOOL(struct console, panic.ended),
+		{ }
+	},
+};
+
+/**
+ * console_save - add the console's state to a stream, and its serial port's
+ * @console: the console; neither vCPUs nor the loop run
+ * @out: the stream
+ */
+void console_save(struct console *console, struct stream_out *out)
+{
+	console->out_busy = !uart_tx_room(&console->uart);
+	uart_save(&console->uart, out);
+	state_save(out, &console_desc, 0, console);
+}
+
+/**
+ * console_load - make the console what was saved, and its serial port
+ * @console: after console_init()
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool console_load(struct console *console, struct saved *saved)
+{
+	if (!uart_load(&console->uart, saved) || !state_load(saved, &console_desc, 0, console))
+		return false;
+	if (console->in_pos > console->in_len)
+		return saved_fail(saved, "the state of the console is impossible");
+	if (console->out_busy)
+		uart_tx_ready(&console->uart);
+	return true;
+}
+
 /**
  * console_start - begin to pass bytes, both ways
  * @console: the console
@@ -298,7 +345,7 @@ void console_start(struct console *console)
 	console->in_pollable = console->in_open && !loop_add(console->loop, &console->in);
 	console->in_watched = console->in_pollable;
 	/* A regular file cannot be waited for: it is read as the guest reads. */
-	if (console->in_open && !console->in_pollable)
+	if ((console->in_open && !console->in_pollable) || console->in_pos < console->in_len)
 		bell_ring(&console->room);
 }
 

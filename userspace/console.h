@@ -48,10 +48,13 @@ struct console {
 	u8 out[CONSOLE_OUT_SIZE];
 	unsigned int out_head;
 	atomic_uint out_len;
+	bool out_busy;			/* as saved: the guest waits for room */
 };
 
 int console_init(struct console *console, struct bus *pio, struct loop *loop,
 		 struct irq_line irq);
+void console_save(struct console *console, struct stream_out *out);
+bool console_load(struct console *console, struct saved *saved);
 void console_start(struct console *console);
 void console_unblock(struct console *console);
 void console_finish(struct console *console, bool wait);

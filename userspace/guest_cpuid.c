@@ -327,3 +327,67 @@ void cpuid_set_apic_id(struct minivmm_cpuid2 *cpuid, u32 id)
 			e->edx = id;
 	}
 }
+
+/* The registers of a leaf that are bits of features, or 0 */
+static unsigned int feature_registers(const struct minivmm_cpuid_entry2 *e)
+{
+	enum { EAX = 1, EBX = 2, ECX = 4, EDX = 8 };
+
+	switch (e->function) {
+	case 0x1:
+		return ECX | EDX;
+	case 0x7:
+		return e->index ? EAX : EBX | ECX | EDX;
+	case 0xd:
+		return e->index > 1 ? 0 : EAX;
+	case LEAF_KVM_FEATURES:
+		return EAX;
+	case 0x80000001:
+		return ECX | EDX;
+	case 0x80000007:
+		return EDX;
+	case 0x80000008:
+		return EBX;
+	default:
+		return 0;
+	}
+}
+
+static const struct minivmm_cpuid_entry2 *find_subleaf(const struct minivmm_cpuid2 *cpuid,
+						       const struct minivmm_cpuid_entry2 *like)
+{
+	static const struct minivmm_cpuid_entry2 none;
+
+	for (u32 i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == like->function &&
+		    cpuid->entries[i].index == like->index)
+			return &cpuid->entries[i];
+	return &none;
+}
+
+/**
+ * cpuid_lacks - is a guest used to features that there are not?
+ * @ours: what this machine's CPUs are
+ * @entries: what the guest's were
+ * @count: how many entries
+ * @leaf: set to where one is missing
+ */
+bool cpuid_lacks(const struct minivmm_cpuid2 *ours, const struct minivmm_cpuid_entry2 *entries,
+		 u32 count, u32 *leaf)
+{
+	for (u32 i = 0; i < count; i++) {
+		const struct minivmm_cpuid_entry2 *e = &entries[i], *here = find_subleaf(ours, e);
+		const u32 lacking[] = {
+			e->eax & ~here->eax, e->ebx & ~here->ebx,
+			e->ecx & ~here->ecx, e->edx & ~here->edx,
+		};
+
+		for (unsigned int reg = 0; reg < ARRAY_SIZE(lacking); reg++) {
+			if (feature_registers(e) & BIT(reg) && lacking[reg]) {
+				*leaf = e->function;
+				return true;
+			}
+		}
+	}
+	return false;
+}

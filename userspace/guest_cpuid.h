@@ -22,5 +22,7 @@ struct cpuid_machine {
 void cpuid_adapt(struct minivmm_cpuid2 *cpuid, unsigned int max_entries,
 		 const struct cpuid_machine *machine);
 void cpuid_set_apic_id(struct minivmm_cpuid2 *cpuid, u32 id);
+bool cpuid_lacks(const struct minivmm_cpuid2 *ours, const struct minivmm_cpuid_entry2 *entries,
+		 u32 count, u32 *leaf);
 
 #endif /* MINIVMM_GUEST_CPUID_H */

@@ -166,3 +166,37 @@ int i8042_init(struct i8042 *kbc, struct bus *pio, void (*reset)(void *machine),
 	err = bus_add(pio, &kbc->data);
 	return err ?: bus_add(pio, &kbc->command);
 }
+
+static const struct state_desc i8042_desc = {
+	.id = SECTION_I8042, .name = "keyboard controller",
+	.fields = (const struct state_field[]){
+		STATE_ANY(struct i8042, config),
+		STATE_ANY(struct i8042, output_port),
+		STATE_ANY(struct i8042, pending),
+		STATE_ANY(struct i8042, reply),
+		STATE_BOOL(struct i8042, reply_ready),
+		{ }
+	},
+};
+
+/**
+ * i8042_save - add the controller's state to a stream
+ * @kbc: the controller, which nobody uses
+ * @out: the stream
+ */
+void i8042_save(const struct i8042 *kbc, struct stream_out *out)
+{
+	state_save(out, &i8042_desc, 0, kbc);
+}
+
+/**
+ * i8042_load - make the controller what was saved
+ * @kbc: the controller
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool i8042_load(struct i8042 *kbc, struct saved *saved)
+{
+	return state_load(saved, &i8042_desc, 0, kbc);
+}

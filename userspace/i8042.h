@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "bus.h"
+#include "state.h"
 
 struct i8042 {
 	struct device data;
@@ -21,5 +22,7 @@ struct i8042 {
 };
 
 int i8042_init(struct i8042 *kbc, struct bus *pio, void (*reset)(void *machine), void *machine);
+void i8042_save(const struct i8042 *kbc, struct stream_out *out);
+bool i8042_load(struct i8042 *kbc, struct saved *saved);
 
 #endif /* MINIVMM_I8042_H */

@@ -198,3 +198,81 @@ void irqchip_eoi(struct irqchip *chip, u8 vector)
 	ioapic_eoi(&chip->ioapic, vector);
 	pthread_mutex_unlock(&chip->lock);
 }
+
+static const struct state_desc pic_desc = {
+	.id = SECTION_PIC, .name = "8259",
+	.fields = (const struct state_field[]){
+		STATE_ANY(struct pic_chip, irr),
+		STATE_ANY(struct pic_chip, imr),
+		STATE_ANY(struct pic_chip, isr),
+		STATE_ANY(struct pic_chip, lines),
+		STATE_ANY(struct pic_chip, elcr),
+		STATE_ANY(struct pic_chip, vector_base),
+		STATE_NUMBER(struct pic_chip, lowest, 0, 7),
+		STATE_NUMBER(struct pic_chip, init_step, 0, 4),
+		STATE_BOOL(struct pic_chip, wants_icw4),
+		STATE_BOOL(struct pic_chip, single),
+		STATE_BOOL(struct pic_chip, auto_eoi),
+		STATE_BOOL(struct pic_chip, rotate_on_auto_eoi),
+		STATE_BOOL(struct pic_chip, nested),
+		STATE_BOOL(struct pic_chip, special_mask),
+		STATE_BOOL(struct pic_chip, read_isr),
+		STATE_BOOL(struct pic_chip, poll),
+		{ }
+	},
+};
+
+static const struct state_desc ioapic_desc = {
+	.id = SECTION_IOAPIC, .name = "I/O APIC",
+	.fields = (const struct state_field[]){
+		STATE_NUMBER(struct ioapic, select, 0, 0xff),
+		STATE_NUMBER(struct ioapic, id, 0, 0xf),
+		STATE_NUMBER(struct ioapic, lines, 0, (1 << IOAPIC_NR_PINS) - 1),
+		STATE_ARRAY(struct ioapic, entry, ~0ULL),
+		{ }
+	},
+};
+
+/**
+ * irqchip_save - add the chips' state to a stream, but for the CPUs' local APICs
+ * in the kernel, which is theirs
+ * @chip: the chips, which nobody uses
+ * @out: the stream
+ */
+void irqchip_save(const struct irqchip *chip, struct stream_out *out)
+{
+	if (chip->mode == IRQCHIP_KERNEL) {
+		irqchip_save_kernel(chip, out);
+		return;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(chip->pic.chip); i++)
+		state_save(out, &pic_desc, i, &chip->pic.chip[i]);
+	state_save(out, &ioapic_desc, 0, &chip->ioapic);
+	if (chip->mode == IRQCHIP_USER)
+		local_apics_save(chip, out);
+}
+
+/**
+ * irqchip_load - make the chips what was saved
+ * @chip: the chips; the devices are loaded, so their lines are right
+ * @saved: where their state is
+ *
+ * Return: whether it could be done.
+ */
+bool irqchip_load(struct irqchip *chip, struct saved *saved)
+{
+	if (chip->mode == IRQCHIP_KERNEL)
+		return irqchip_load_kernel(chip, saved);
+	for (unsigned int i = 0; i < ARRAY_SIZE(chip->pic.chip); i++)
+		if (!state_load(saved, &pic_desc, i, &chip->pic.chip[i]))
+			return false;
+	if (!state_load(saved, &ioapic_desc, 0, &chip->ioapic))
+		return false;
+	if (chip->mode == IRQCHIP_USER && !local_apics_load(chip, saved))
+		return false;
+	pthread_mutex_lock(&chip->lock);
+	if (chip->mode == IRQCHIP_SPLIT)
+		irqchip_update_routes(chip);
+	publish_and_unlock(chip);
+	return true;
+}

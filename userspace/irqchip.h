@@ -14,6 +14,7 @@
 #include "irq.h"
 #include "local_apic.h"
 #include "pic.h"
+#include "state.h"
 #include "vm.h"
 
 /* Whose the chips are */
@@ -55,6 +56,8 @@ int irqchip_init(struct irqchip *chip, struct bus *pio, struct bus *mmio, struct
 		 unsigned int cpus);
 struct irq_line irqchip_line(struct irqchip *chip, unsigned int irq);
 void irqchip_eoi(struct irqchip *chip, u8 vector);
+void irqchip_save(const struct irqchip *chip, struct stream_out *out);
+bool irqchip_load(struct irqchip *chip, struct saved *saved);
 
 /* irqchip_kernel.c */
 void irqchip_create(struct irqchip *chip, enum irqchip_mode mode, const struct vm *vm,
@@ -62,5 +65,9 @@ void irqchip_create(struct irqchip *chip, enum irqchip_mode mode, const struct v
 void irqchip_set_kernel_line(struct irqchip *chip, unsigned int irq, bool level);
 int irqchip_send_msi(struct ioapic *ioapic, u64 entry);
 void irqchip_update_routes(struct irqchip *chip);
+void irqchip_save_kernel(const struct irqchip *chip, struct stream_out *out);
+bool irqchip_load_kernel(const struct irqchip *chip, struct saved *saved);
+void irqchip_save_kernel_pit(const struct irqchip *chip, struct stream_out *out);
+bool irqchip_load_kernel_pit(const struct irqchip *chip, struct saved *saved);
 
 #endif /* MINIVMM_IRQCHIP_H */

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "irqchip.h"
+#include "monotonic.h"
 #include "report.h"
 
 /* MSI address and data, SDM volume 3A, 11.11 */
@@ -195,4 +196,112 @@ void irqchip_update_routes(struct irqchip *chip)
 	}
 	if (changed)
 		set_routes(chip, &routes);
+}
+
+struct kernel_chip {
+	struct minivmm_irqchip chip;
+};
+
+static const struct state_desc chip_desc = {
+	.id = SECTION_KERNEL_CHIP, .name = "interrupt chip",
+	.fields = (const struct state_field[]){
+		STATE_STRUCT(struct kernel_chip, chip),
+		{ }
+	},
+};
+
+/* The times in it are by the host's clock: that says what time it was. */
+struct kernel_pit {
+	struct minivmm_pit_state2 state;
+	u64 now_ns;
+};
+
+static const struct state_desc pit_desc = {
+	.id = SECTION_KERNEL_PIT, .name = "8254",
+	.fields = (const struct state_field[]){
+		STATE_STRUCT(struct kernel_pit, state),
+		STATE_ANY(struct kernel_pit, now_ns),
+		{ }
+	},
+};
+
+/**
+ * irqchip_save_kernel - add the kernel's 8259s and I/O APIC to a stream
+ * @chip: the chips
+ * @out: the stream
+ */
+void irqchip_save_kernel(const struct irqchip *chip, struct stream_out *out)
+{
+	for (u32 i = 0; i <= MINIVMM_IRQCHIP_IOAPIC; i++) {
+		struct kernel_chip one = { .chip.chip_id = i };
+
+		if (ioctl(chip->vm->fd, MINIVMM_GET_IRQCHIP, &one.chip))
+			stream_out_fail(out, "cannot read interrupt chip %u: %s", i,
+					strerror(errno));
+		state_save(out, &chip_desc, i, &one);
+	}
+}
+
+/**
+ * irqchip_load_kernel - make the kernel's 8259s and I/O APIC what was saved
+ * @chip: the chips
+ * @saved: where their state is
+ *
+ * What that sends to the local APICs is nothing new: they are loaded later.
+ *
+ * Return: whether it could be done.
+ */
+bool irqchip_load_kernel(const struct irqchip *chip, struct saved *saved)
+{
+	for (u32 i = 0; i <= MINIVMM_IRQCHIP_IOAPIC; i++) {
+		struct kernel_chip one;
+
+		if (!state_load(saved, &chip_desc, i, &one))
+			return false;
+		one.chip.chip_id = i;
+		if (ioctl(chip->vm->fd, MINIVMM_SET_IRQCHIP, &one.chip))
+			return saved_fail(saved, "%s refuses interrupt chip %u: %s",
+					  chip->vm->path, i, strerror(errno));
+	}
+	return true;
+}
+
+/**
+ * irqchip_save_kernel_pit - add the kernel's 8254 to a stream
+ * @chip: the chips
+ * @out: the stream
+ */
+void irqchip_save_kernel_pit(const struct irqchip *chip, struct stream_out *out)
+{
+	struct kernel_pit pit = { .now_ns = now_ns() };
+
+	if (ioctl(chip->vm->fd, MINIVMM_GET_PIT2, &pit.state))
+		stream_out_fail(out, "cannot read the 8254: %s", strerror(errno));
+	state_save(out, &pit_desc, 0, &pit);
+}
+
+/**
+ * irqchip_load_kernel_pit - make the kernel's 8254 what was saved
+ * @chip: the chips; the CPUs are loaded: what it sends now must not get lost
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool irqchip_load_kernel_pit(const struct irqchip *chip, struct saved *saved)
+{
+	u64 now = now_ns();
+	struct kernel_pit pit;
+
+	if (!state_load(saved, &pit_desc, 0, &pit))
+		return false;
+	for (unsigned int i = 0; i < ARRAY_SIZE(pit.state.channels); i++) {
+		__s64 *loaded = &pit.state.channels[i].count_load_time;
+		u64 age = pit.now_ns - *loaded;
+
+		/* Others are no times. Before this host was up, any will do. */
+		if (*loaded > 0)
+			*loaded = age < now ? now - age : 1;
+	}
+	return !ioctl(chip->vm->fd, MINIVMM_SET_PIT2, &pit.state) ||
+	       saved_fail(saved, "%s refuses the 8254: %s", chip->vm->path, strerror(errno));
 }

@@ -5,23 +5,11 @@
  *
  * The 8259 pair's INTR is wired to LINT0 of the boot CPU, as on a PC.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "alarm.h"
 #include "local_apic.h"
-#include "report.h"
 #include "vcpu.h"
-
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
 
 /* After whatever may have changed what the vCPU should take. */
 static void publish(struct local_apic *local)
@@ -86,30 +74,25 @@ void local_apics_init(struct irqchip *chip, unsigned int cpus)
 	apic_set_virtual_wire(&chip->apics.bus.apic[0]);
 }
 
-/* Has the timerfd expire when the APIC's timer does. */
+/* Has the alarm expire when the APIC's timer does. */
 static void arm(struct local_apic *local)
 {
 	u64 deadline = apic_timer_deadline(local->apic);
-	struct itimerspec when = { 0 };
 
+	_Static_assert(APIC_NEVER == ALARM_NEVER, "the same time");
 	if (deadline == local->deadline_ns)
 		return;
 	local->deadline_ns = deadline;
-	if (deadline != APIC_NEVER) {
-		when.it_value.tv_sec = deadline / NSEC_PER_SEC;
-		when.it_value.tv_nsec = deadline % NSEC_PER_SEC;
-	}
-	timerfd_settime(local->expiry.fd, TFD_TIMER_ABSTIME, &when, NULL);
+	alarm_set(&local->expiry, deadline);
 }
 
 static void expired(struct loop_source *source)
 {
 	struct local_apic *local = container_of(source, struct local_apic, expiry);
-	u64 expirations;
 
 	pthread_mutex_lock(&local->chip->lock);
-	/* Nothing to read: the guest set another time meanwhile. */
-	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
+	/* Not any more: the guest set another time meanwhile. */
+	if (alarm_take(source)) {
 		apic_timer_run(local->apic, now_ns());
 		arm(local);
 	}
@@ -155,10 +138,7 @@ struct local_apic *local_apic_add(struct irqchip *chip, struct vcpu *vcpu, struc
 	local->vcpu = vcpu;
 	local->enabled = true;
 	local->deadline_ns = APIC_NEVER;
-	local->expiry.ready = expired;
-	local->expiry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (local->expiry.fd < 0)
-		die(EXIT_SETUP, "cannot make a timerfd: %s", strerror(errno));
+	alarm_init(&local->expiry, expired);
 	loop_add(loop, &local->expiry);
 	return local;
 }
@@ -300,4 +280,78 @@ void local_apic_unpark(struct local_apic *local)
 	pthread_mutex_lock(&local->chip->lock);
 	local->chip->apics.nr_parked--;
 	pthread_mutex_unlock(&local->chip->lock);
+}
+
+static const struct state_desc apic_desc = {
+	.id = SECTION_LOCAL_APIC, .name = "local APIC",
+	.fields = (const struct state_field[]){
+		STATE_BOOL(struct apic, enabled),
+		STATE_BOOL(struct apic, wait_for_sipi),
+		STATE_BOOL(struct apic, extint),
+		STATE_ARRAY(struct apic, lint, 1),
+		STATE_ANY(struct apic, tpr),
+		STATE_ANY(struct apic, ldr),
+		STATE_ANY(struct apic, dfr),
+		STATE_ANY(struct apic, svr),
+		STATE_ANY(struct apic, esr),
+		STATE_ANY(struct apic, errors),
+		STATE_ANY(struct apic, icr_low),
+		STATE_ANY(struct apic, icr_high),
+		STATE_ARRAY(struct apic, lvt, ~0U),
+		STATE_ARRAY(struct apic, isr.word, ~0U),
+		STATE_ARRAY(struct apic, tmr.word, ~0U),
+		STATE_ARRAY(struct apic, irr.word, ~0U),
+		STATE_ANY(struct apic, timer_initial),
+		STATE_ANY(struct apic, timer_divide),
+		STATE_BOOL(struct apic, timer_running),
+		STATE_TIME(struct apic, timer_start_ns),
+		{ }
+	},
+};
+
+/**
+ * local_apics_save - add all local APICs to a stream
+ * @chip: the chips
+ * @out: the stream
+ */
+void local_apics_save(const struct irqchip *chip, struct stream_out *out)
+{
+	for (unsigned int i = 0; i < chip->apics.bus.nr; i++)
+		state_save(out, &apic_desc, i, &chip->apics.bus.apic[i]);
+}
+
+static bool load(struct local_apic *local, u32 id, struct saved *saved)
+{
+	struct apic *apic = local->apic;
+
+	if (!state_load(saved, &apic_desc, id, apic))
+		return false;
+	if (apic->timer_running && !apic->timer_initial)
+		return saved_fail(saved, "the state of local APIC %u is impossible", id);
+	/* What the vCPU has of it, and its thread knows */
+	local->enabled = apic->enabled;
+	local->cr8 = apic_cr8(apic);
+	local->vcpu->run->cr8 = local->cr8;
+	return true;
+}
+
+/**
+ * local_apics_load - make all local APICs what was saved
+ * @chip: the chips
+ * @saved: where their state is
+ *
+ * Return: whether it could be done.
+ */
+bool local_apics_load(struct irqchip *chip, struct saved *saved)
+{
+	for (unsigned int i = 0; i < chip->apics.bus.nr; i++) {
+		struct local_apic *local = &chip->apics.cpu[i];
+
+		if (!load(local, i, saved))
+			return false;
+		apic_timer_run(local->apic, now_ns());
+		publish(local);
+		arm(local);
+	}
+	return true;
 }

@@ -9,6 +9,7 @@
 #include "ioapic.h"
 #include "irq.h"
 #include "loop.h"
+#include "state.h"
 
 struct irqchip;
 struct vcpu;
@@ -21,7 +22,7 @@ struct local_apic {
 	atomic_bool intr;		/* an interrupt waits; readable without the lock */
 	u8 cr8;				/* the vCPU's; of its thread alone */
 	bool enabled;			/* in IA32_APIC_BASE; of its thread alone */
-	struct loop_source expiry;	/* a timerfd for the APIC's timer */
+	struct loop_source expiry;	/* an alarm for the APIC's timer */
 	u64 deadline_ns;		/* what that is set to */
 };
 
@@ -38,6 +39,10 @@ struct local_apic *local_apic_add(struct irqchip *chip, struct vcpu *vcpu, struc
 /* The chips' locked */
 void local_apics_set_extint(struct irqchip *chip, bool level);
 int local_apics_deliver(struct ioapic *ioapic, u64 entry);
+
+/* While no vCPU runs */
+void local_apics_save(const struct irqchip *chip, struct stream_out *out);
+bool local_apics_load(struct irqchip *chip, struct saved *saved);
 
 /* In the vCPU's thread */
 bool local_apic_mmio(struct local_apic *local);

@@ -16,6 +16,7 @@
 void loop_init(struct loop *loop)
 {
 	loop->done = false;
+	pthread_mutex_init(&loop->lock, NULL);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll_fd < 0)
 		die(EXIT_SETUP, "cannot set up the I/O loop: %s", strerror(errno));
@@ -62,9 +63,30 @@ void loop_run(struct loop *loop)
 		if (epoll_wait(loop->epoll_fd, &event, 1, -1) == 1) {
 			struct loop_source *source = event.data.ptr;
 
-			source->ready(source);
+			pthread_mutex_lock(&loop->lock);
+			if (!loop->done)
+				source->ready(source);
+			pthread_mutex_unlock(&loop->lock);
 		}
 	}
+}
+
+/**
+ * loop_pause - from now on no callback runs; waits for the one that does
+ * @loop: the loop, of another thread
+ */
+void loop_pause(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+}
+
+/**
+ * loop_resume - let callbacks run again
+ * @loop: the loop, after loop_pause()
+ */
+void loop_resume(struct loop *loop)
+{
+	pthread_mutex_unlock(&loop->lock);
 }
 
 /**

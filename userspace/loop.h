@@ -3,6 +3,8 @@
 #ifndef MINIVMM_LOOP_H
 #define MINIVMM_LOOP_H
 
+#include <pthread.h>
+
 #include "base.h"
 
 struct loop_source {
@@ -11,6 +13,7 @@ struct loop_source {
 };
 
 struct loop {
+	pthread_mutex_t lock;	/* held while a callback runs */
 	int epoll_fd;
 	bool done;
 };
@@ -19,6 +22,8 @@ void loop_init(struct loop *loop);
 int loop_add(struct loop *loop, struct loop_source *source);
 void loop_remove(struct loop *loop, struct loop_source *source);
 void loop_run(struct loop *loop);
+void loop_pause(struct loop *loop);
+void loop_resume(struct loop *loop);
 
 /* An eventfd as a source: a doorbell that any thread may ring. */
 void bell_init(struct loop_source *bell, void (*rung)(struct loop_source *bell));

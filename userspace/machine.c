@@ -68,6 +68,10 @@ static void signal_arrived(struct loop_source *source)
 
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGUSR1) {
+		control_migrate(&m->control);
+		return;
+	}
 	m->signal = info.ssi_signo;
 	m->loop.done = true;
 }
@@ -81,6 +85,8 @@ static void catch_signals(struct machine *m)
 	sigemptyset(&set);
 	for (unsigned int i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaddset(&set, signals[i]);
+	if (m->control.migrate_to)
+		sigaddset(&set, SIGUSR1);
 	/* Before any thread exists: they all inherit the mask. */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -202,6 +208,8 @@ void machine_build(struct machine *m, const struct machine_options *o)
 	m->ended_by = &m->vcpus[0];
 	atomic_store(&m->result, MACHINE_RUNNING);
 	loop_init(&m->loop);
+	m->control.address = o->control;
+	m->control.migrate_to = o->migrate_to;
 	catch_signals(m);
 	bell_init(&m->stopped, stop_loop);
 	loop_add(&m->loop, &m->stopped);
@@ -210,11 +218,52 @@ void machine_build(struct machine *m, const struct machine_options *o)
 	irqchip_create(&m->irqchip, mode, &m->vm, m->nr_vcpus);
 	add_devices(m);
 	create_vcpus(m);
+	control_init(&m->control, m);
+}
+
+/**
+ * machine_pause - have nothing happen in the machine any more
+ * @m: the machine, running
+ *
+ * Context: not the I/O loop's thread, nor a vCPU's.
+ *
+ * Return: false if it has ended meanwhile. In any case machine_resume() follows.
+ */
+bool machine_pause(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_pause(&m->vcpus[i]);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_wait_paused(&m->vcpus[i]);
+	loop_pause(&m->loop);
+	return atomic_load(&m->result) == MACHINE_RUNNING && !m->loop.done;
+}
+
+/**
+ * machine_resume - let the machine go on
+ * @m: the machine, after machine_pause()
+ */
+void machine_resume(struct machine *m)
+{
+	loop_resume(&m->loop);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_resume(&m->vcpus[i]);
+}
+
+/**
+ * machine_moved - end the machine, which runs elsewhere now
+ * @m: the machine, after machine_pause()
+ */
+void machine_moved(struct machine *m)
+{
+	machine_end(m, NULL, EXIT_MOVED);
+	m->loop.done = true;
+	loop_resume(&m->loop);
 }
 
 /**
  * machine_run - run the machine to its end
- * @m: built, its first vCPU's registers set
+ * @m: built, its first vCPU's registers set, or loaded
  *
  * A signal that asks the process to end is taken as such, after clean-up.
  *
@@ -226,7 +275,9 @@ enum exit_code machine_run(struct machine *m)
 	console_start(&m->console);
 	for (unsigned int i = 0; i < m->nr_vcpus; i++)
 		vcpu_start(&m->vcpus[i]);
+	control_start(&m->control);
 	loop_run(&m->loop);
+	control_finish(&m->control);
 
 	terminal_restore_on_signals();
 	console_unblock(&m->console);

@@ -13,6 +13,8 @@ static void print_help(void)
 	     "\n"
 	     "  run -k BZIMAGE         boot a Linux kernel\n"
 	     "  raw FILE --mode N      run a file of 16, 32 or 64-bit machine code\n"
+	     "  snapshot FILE          write the state of a running machine to a file\n"
+	     "  migrate unix:SOCKET    move a running machine to another minivmm\n"
 	     "  info                   say what this CPU offers, and what is missing to run\n"
 	     "\n"
 	     "  --help                 this text; COMMAND --help tells a command's options\n"
@@ -27,6 +29,8 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{ "run", command_run },
 		{ "raw", command_raw },
+		{ "snapshot", command_snapshot },
+		{ "migrate", command_migrate },
 		{ "info", command_info },
 	};
 	const char *name = argc > 1 ? argv[1] : "";

@@ -9,7 +9,6 @@
 #include "report.h"
 
 #define PAGE_SIZE		4096
-#define MAX_CPUS		4096	/* what the ACPI tables have room for */
 
 static u64 unit(const char *suffix)
 {

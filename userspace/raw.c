@@ -29,6 +29,8 @@ static void print_help(void)
 	     "  -c, --cpus N           its CPUs (default 1)\n"
 	     "      --irqchip WHERE    its interrupt chips: kernel, split or user (the default)\n"
 	     "      --dev DEVICE       the device (" VM_DEFAULT_DEVICE "; /dev/kvm works too)\n"
+	     "      --control unix:SOCKET  listen there for `minivmm snapshot` and `migrate`\n"
+	     "      --migrate-to unix:SOCKET  on SIGUSR1, move the guest to who listens there\n"
 	     "  -h, --help             this text\n"
 	     "\n"
 	     "The guest starts with interrupts off and the stack below its first byte, on the\n"
@@ -56,9 +58,12 @@ static void parse_options(struct raw_options *o, int argc, char **argv)
 		{ "cpus", required_argument, NULL, 'c' },
 		{ "irqchip", required_argument, NULL, 'I' },
 		{ "dev", required_argument, NULL, 'd' },
+		{ "control", required_argument, NULL, 'C' },
+		{ "migrate-to", required_argument, NULL, 'T' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
+	static struct unix_address control, migrate_to;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "m:c:h", options, NULL)) != -1) {
@@ -77,6 +82,14 @@ static void parse_options(struct raw_options *o, int argc, char **argv)
 			break;
 		case 'd':
 			o->machine.device = optarg;
+			break;
+		case 'C':
+			control = parse_unix("--control", optarg);
+			o->machine.control = &control;
+			break;
+		case 'T':
+			migrate_to = parse_unix("--migrate-to", optarg);
+			o->machine.migrate_to = &migrate_to;
 			break;
 		case 'h':
 			print_help();
@@ -141,6 +154,9 @@ int command_raw(int argc, char **argv)
 	code = machine_run(&machine);
 	if (code == EXIT_TRIPLE_FAULT || code == EXIT_INTERNAL)
 		vcpu_explain(machine.ended_by, code);
-	vcpu_dump(machine.ended_by);
+	if (code == EXIT_MOVED)
+		warn("the guest has moved");
+	else
+		vcpu_dump(machine.ended_by);
 	return code;
 }

@@ -14,6 +14,7 @@ enum exit_code {
 	EXIT_PANIC		= 4,
 	EXIT_TRIPLE_FAULT	= 5,
 	EXIT_INTERNAL		= 6,	/* failed entry, internal error */
+	EXIT_MOVED		= 7,	/* to another launcher, where it goes on */
 };
 
 void __printf(1, 2) warn(const char *format, ...);

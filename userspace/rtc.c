@@ -131,3 +131,34 @@ int rtc_init(struct rtc *rtc, struct bus *pio)
 	};
 	return bus_add(pio, &rtc->ports);
 }
+
+static const struct state_desc rtc_desc = {
+	.id = SECTION_RTC, .name = "CMOS clock",
+	.fields = (const struct state_field[]){
+		STATE_NUMBER(struct rtc, index, 0, RTC_NVRAM_SIZE - 1),
+		STATE_ARRAY(struct rtc, nvram, 0xff),
+		{ }
+	},
+};
+
+/**
+ * rtc_save - add the clock's state to a stream
+ * @rtc: the clock, which nobody uses
+ * @out: the stream
+ */
+void rtc_save(const struct rtc *rtc, struct stream_out *out)
+{
+	state_save(out, &rtc_desc, 0, rtc);
+}
+
+/**
+ * rtc_load - make the clock what was saved
+ * @rtc: the clock
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool rtc_load(struct rtc *rtc, struct saved *saved)
+{
+	return state_load(saved, &rtc_desc, 0, rtc);
+}

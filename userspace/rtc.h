@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "bus.h"
+#include "state.h"
 
 #define RTC_NVRAM_SIZE		128
 
@@ -17,5 +18,7 @@ struct rtc {
 };
 
 int rtc_init(struct rtc *rtc, struct bus *pio);
+void rtc_save(const struct rtc *rtc, struct stream_out *out);
+bool rtc_load(struct rtc *rtc, struct saved *saved);
 
 #endif /* MINIVMM_RTC_H */

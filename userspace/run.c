@@ -3,7 +3,9 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "incoming.h"
 #include "layout.h"
 #include "linux_boot.h"
 #include "machine.h"
@@ -21,12 +23,19 @@ struct run_options {
 	const char *cmdline;
 	struct machine_options machine;
 	u64 memory;
+	const char *restore;
+	struct unix_address *incoming;
+	bool described;		/* the machine: by options that a saved one has no use for */
 };
 
 static void print_help(void)
 {
 	puts("Usage: minivmm run -k BZIMAGE [OPTION]...\n"
-	     "Boot a Linux kernel in a virtual machine, its serial console on this terminal.\n"
+	     "       minivmm run --restore FILE [OPTION]...\n"
+	     "       minivmm run --incoming unix:SOCKET [OPTION]...\n"
+	     "Boot a Linux kernel in a virtual machine, its serial console on this terminal,\n"
+	     "or go on with a machine that was saved or comes from another minivmm: its memory,\n"
+	     "CPUs and interrupt chips are what they were.\n"
 	     "\n"
 	     "  -k, --kernel BZIMAGE   the kernel, as distributions ship it\n"
 	     "  -i, --initrd FILE      its initial RAM disk\n"
@@ -35,12 +44,17 @@ static void print_help(void)
 	     "  -c, --cpus N           its CPUs (default 1)\n"
 	     "      --irqchip WHERE    its interrupt chips: in the kernel (default, where the\n"
 	     "                         device has them), split (only the local APICs there) or user\n"
+	     "      --restore FILE         go on from `minivmm snapshot`, any number of times\n"
+	     "      --incoming unix:SOCKET  wait there for `minivmm migrate`\n"
 	     "      --dev DEVICE       the device (" VM_DEFAULT_DEVICE "; /dev/kvm works too)\n"
+	     "      --control unix:SOCKET  listen there for `minivmm snapshot` and `migrate`\n"
+	     "      --migrate-to unix:SOCKET  on SIGUSR1, move the guest to who listens there\n"
 	     "  -h, --help             this text\n"
 	     "\n"
 	     "At a terminal, Ctrl-A x ends the machine and Ctrl-A Ctrl-A types a Ctrl-A.\n"
 	     "Exit codes: 0 powered off or halted, 1 wrong usage or file, 2 device missing or\n"
-	     "refusing, 3 reboot requested, 4 guest panicked, 5 triple fault, 6 internal error.");
+	     "refusing, 3 reboot requested, 4 guest panicked, 5 triple fault, 6 internal error,\n"
+	     "7 the guest has moved.");
 }
 
 static void parse_options(struct run_options *o, int argc, char **argv)
@@ -53,12 +67,18 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 		{ "cpus", required_argument, NULL, 'c' },
 		{ "irqchip", required_argument, NULL, 'I' },
 		{ "dev", required_argument, NULL, 'd' },
+		{ "restore", required_argument, NULL, 'R' },
+		{ "incoming", required_argument, NULL, 'N' },
+		{ "control", required_argument, NULL, 'C' },
+		{ "migrate-to", required_argument, NULL, 'T' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
+	static struct unix_address control, migrate_to, incoming;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "k:i:p:m:c:h", options, NULL)) != -1) {
+		o->described |= !!strchr("kipmcI", c);
 		switch (c) {
 		case 'k':
 			o->kernel = optarg;
@@ -81,6 +101,21 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 		case 'd':
 			o->machine.device = optarg;
 			break;
+		case 'R':
+			o->restore = optarg;
+			break;
+		case 'N':
+			incoming = parse_unix("--incoming", optarg);
+			o->incoming = &incoming;
+			break;
+		case 'C':
+			control = parse_unix("--control", optarg);
+			o->machine.control = &control;
+			break;
+		case 'T':
+			migrate_to = parse_unix("--migrate-to", optarg);
+			o->machine.migrate_to = &migrate_to;
+			break;
 		case 'h':
 			print_help();
 			exit(EXIT_POWERED_OFF);
@@ -91,8 +126,12 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 	if (optind != argc)
 		die(EXIT_SETUP, "run takes no argument \"%s\"; see `minivmm run --help`",
 		    argv[optind]);
-	if (!o->kernel)
+	if (o->restore && o->incoming)
+		die(EXIT_SETUP, "--restore and --incoming: one of them is possible");
+	if (!o->restore && !o->incoming && !o->kernel)
 		die(EXIT_SETUP, "run needs a kernel: -k BZIMAGE");
+	if ((o->restore || o->incoming) && o->described)
+		die(EXIT_SETUP, "-k, -i, -p, -m, -c and --irqchip are for a new machine");
 }
 
 static char *command_line(const char *user)
@@ -119,9 +158,37 @@ static void report_end(struct machine *m, enum exit_code code)
 		vcpu_explain(m->ended_by, code);
 		vcpu_dump(m->ended_by);
 		break;
+	case EXIT_MOVED:
+		warn("the guest has moved");
+		break;
 	default:
 		break;
 	}
+}
+
+static void boot(struct machine *m, const struct run_options *o)
+{
+	struct linux_image image;
+	u64 entry;
+
+	linux_open(&image, o->kernel, o->initrd, command_line(o->cmdline));
+	ram_create(&m->ram, o->memory);
+	entry = linux_load(&image, &m->ram);
+
+	machine_build(m, &o->machine);
+	acpi_tables_write(&m->ram, m->nr_vcpus);
+	vcpu_setup_long(&m->vcpus[0], &m->ram, entry, LAYOUT_ZERO_PAGE);
+}
+
+static void go_on(struct machine *m, struct run_options *o)
+{
+	struct incoming incoming;
+
+	if (o->restore)
+		incoming_open_file(&incoming, o->restore);
+	else
+		incoming_accept(&incoming, o->incoming);
+	incoming_build(&incoming, m, &o->machine);
 }
 
 /**
@@ -138,18 +205,13 @@ int command_run(int argc, char **argv)
 		.memory = DEFAULT_MEMORY,
 	};
 	static struct machine machine;
-	struct linux_image image;
 	enum exit_code code;
-	u64 entry;
 
 	parse_options(&o, argc, argv);
-	linux_open(&image, o.kernel, o.initrd, command_line(o.cmdline));
-	ram_create(&machine.ram, o.memory);
-	entry = linux_load(&image, &machine.ram);
-
-	machine_build(&machine, &o.machine);
-	acpi_tables_write(&machine.ram, machine.nr_vcpus);
-	vcpu_setup_long(&machine.vcpus[0], &machine.ram, entry, LAYOUT_ZERO_PAGE);
+	if (o.kernel)
+		boot(&machine, &o);
+	else
+		go_on(&machine, &o);
 	code = machine_run(&machine);
 	report_end(&machine, code);
 	return code;

@@ -4,44 +4,25 @@
  * 0's next rising edge, which then interrupts the vCPU. Edges that passed while
  * nobody could deliver them are one interrupt, as on a PC with interrupts off.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "report.h"
+#include "alarm.h"
 #include "timer.h"
 
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
-
-/* Has the timerfd expire at channel 0's first edge after @now. */
+/* Has the alarm expire at channel 0's first edge after @now. */
 static void arm(struct timer *timer, u64 now)
 {
-	u64 edge = pit_next_edge(&timer->pit, 0, now);
-	struct itimerspec when = { 0 };
-
-	if (edge != PIT_NEVER) {
-		when.it_value.tv_sec = edge / NSEC_PER_SEC;
-		when.it_value.tv_nsec = edge % NSEC_PER_SEC;
-	}
-	timerfd_settime(timer->expiry.fd, TFD_TIMER_ABSTIME, &when, NULL);
+	_Static_assert(PIT_NEVER == ALARM_NEVER, "the same time");
+	alarm_set(&timer->expiry, pit_next_edge(&timer->pit, 0, now));
 }
 
 static void expired(struct loop_source *source)
 {
 	struct timer *timer = container_of(source, struct timer, expiry);
-	u64 expirations;
 
 	pthread_mutex_lock(&timer->lock);
-	/* Nothing to read: the guest reprogrammed the channel meanwhile. */
-	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
+	/* Not any more: the guest reprogrammed the channel meanwhile. */
+	if (alarm_take(source)) {
 		irq_set(&timer->irq, false);
 		irq_set(&timer->irq, true);
 		arm(timer, now_ns());
@@ -127,10 +108,7 @@ int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct i
 	pthread_mutex_init(&timer->lock, NULL);
 	pit_reset(&timer->pit);
 	timer->irq = irq;
-	timer->expiry.ready = expired;
-	timer->expiry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (timer->expiry.fd < 0)
-		die(EXIT_SETUP, "cannot make a timerfd: %s", strerror(errno));
+	alarm_init(&timer->expiry, expired);
 	loop_add(loop, &timer->expiry);
 
 	timer->ports = (struct device){
@@ -142,4 +120,65 @@ int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct i
 	};
 	err = bus_add(pio, &timer->ports);
 	return err ?: bus_add(pio, &timer->speaker);
+}
+
+static const struct state_desc channel_desc = {
+	.id = SECTION_PIT_CHANNEL, .name = "8254's channel",
+	.fields = (const struct state_field[]){
+		STATE_NUMBER(struct pit_channel, mode, 0, 5),
+		STATE_NUMBER(struct pit_channel, access, 0, 3),
+		STATE_BOOL(struct pit_channel, bcd),
+		STATE_BOOL(struct pit_channel, gate),
+		STATE_BOOL(struct pit_channel, null_count),
+		STATE_BOOL(struct pit_channel, write_high),
+		STATE_BOOL(struct pit_channel, read_high),
+		STATE_BOOL(struct pit_channel, status_latched),
+		STATE_BOOL(struct pit_channel, count_latched),
+		STATE_ANY(struct pit_channel, write_low),
+		STATE_ANY(struct pit_channel, status),
+		STATE_ANY(struct pit_channel, latch),
+		STATE_NUMBER(struct pit_channel, count, 1, 0x10000),
+		STATE_TIME(struct pit_channel, start_ns),
+		STATE_ANY(struct pit_channel, paused_ns),
+		{ }
+	},
+};
+
+static const struct state_desc pit_desc = {
+	.id = SECTION_PIT, .name = "8254",
+	.fields = (const struct state_field[]){
+		STATE_BOOL(struct pit, speaker_data),
+		STATE_BOOL(struct pit, refresh),
+		{ }
+	},
+};
+
+/**
+ * timer_save - add the timer's state to a stream
+ * @timer: the timer, which nobody uses
+ * @out: the stream
+ */
+void timer_save(const struct timer *timer, struct stream_out *out)
+{
+	state_save(out, &pit_desc, 0, &timer->pit);
+	for (unsigned int i = 0; i < ARRAY_SIZE(timer->pit.channel); i++)
+		state_save(out, &channel_desc, i, &timer->pit.channel[i]);
+}
+
+/**
+ * timer_load - make the timer what was saved
+ * @timer: the timer; the loop does not run yet
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool timer_load(struct timer *timer, struct saved *saved)
+{
+	if (!state_load(saved, &pit_desc, 0, &timer->pit))
+		return false;
+	for (unsigned int i = 0; i < ARRAY_SIZE(timer->pit.channel); i++)
+		if (!state_load(saved, &channel_desc, i, &timer->pit.channel[i]))
+			return false;
+	arm(timer, now_ns());
+	return true;
 }

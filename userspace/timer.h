@@ -9,6 +9,7 @@
 #include "irq.h"
 #include "loop.h"
 #include "pit.h"
+#include "state.h"
 
 #define TIMER_IRQ		0
 
@@ -18,9 +19,11 @@ struct timer {
 	struct device ports;
 	struct device speaker;
 	struct irq_line irq;
-	struct loop_source expiry;	/* a timerfd for channel 0 */
+	struct loop_source expiry;	/* an alarm for channel 0 */
 };
 
 int timer_init(struct timer *timer, struct bus *pio, struct loop *loop, struct irq_line irq);
+void timer_save(const struct timer *timer, struct stream_out *out);
+bool timer_load(struct timer *timer, struct saved *saved);
 
 #endif /* MINIVMM_TIMER_H */

@@ -304,3 +304,50 @@ void uart_tx_ready(struct uart *uart)
 	update_irq(uart);
 	pthread_mutex_unlock(&uart->lock);
 }
+
+static const struct state_desc uart_desc = {
+	.id = SECTION_UART, .name = "serial port",
+	.fields = (const struct state_field[]){
+		STATE_NUMBER(struct uart, ier, 0, 0x0f),
+		STATE_ANY(struct uart, fcr),
+		STATE_ANY(struct uart, lcr),
+		STATE_NUMBER(struct uart, mcr, 0, 0x1f),
+		STATE_NUMBER(struct uart, msr_delta, 0, 0x0f),
+		STATE_ANY(struct uart, lsr_error),
+		STATE_ANY(struct uart, scr),
+		STATE_ANY(struct uart, dll),
+		STATE_ANY(struct uart, dlm),
+		STATE_BOOL(struct uart, thr_interrupt),
+		STATE_ARRAY(struct uart, rx, 0xff),
+		STATE_NUMBER(struct uart, rx_head, 0, UART_FIFO_SIZE - 1),
+		STATE_NUMBER(struct uart, rx_count, 0, UART_FIFO_SIZE),
+		{ }
+	},
+};
+
+/**
+ * uart_save - add the port's state to a stream
+ * @uart: the port, which nobody uses
+ * @out: the stream
+ */
+void uart_save(struct uart *uart, struct stream_out *out)
+{
+	state_save(out, &uart_desc, 0, uart);
+}
+
+/**
+ * uart_load - make the port what was saved; drives its interrupt line
+ * @uart: the port
+ * @saved: where its state is
+ *
+ * Return: whether it could be done.
+ */
+bool uart_load(struct uart *uart, struct saved *saved)
+{
+	if (!state_load(saved, &uart_desc, 0, uart))
+		return false;
+	if (uart->rx_count > rx_depth(uart))
+		return saved_fail(saved, "the state of the serial port is impossible");
+	update_irq(uart);
+	return true;
+}

@@ -8,8 +8,9 @@
 
 #include <pthread.h>
 
-#include "irq.h"
 #include "base.h"
+#include "irq.h"
+#include "state.h"
 
 #define UART_FIFO_SIZE		16
 
@@ -49,5 +50,7 @@ u8 uart_read(struct uart *uart, unsigned int reg);
 void uart_write(struct uart *uart, unsigned int reg, u8 value);
 unsigned int uart_receive(struct uart *uart, const u8 *bytes, unsigned int n);
 void uart_tx_ready(struct uart *uart);
+void uart_save(struct uart *uart, struct stream_out *out);
+bool uart_load(struct uart *uart, struct saved *saved);
 
 #endif /* MINIVMM_UART_H */

@@ -88,17 +88,20 @@ static void inject(struct vcpu *vcpu)
 /* What it must look at before it goes on */
 static bool has_news(const struct vcpu *vcpu)
 {
-	return atomic_load(&vcpu->stop) || atomic_load(&vcpu->events);
+	return atomic_load(&vcpu->stop) || atomic_load(&vcpu->events) ||
+	       atomic_load(&vcpu->pause);
 }
 
-/* Wait for an event, or, unless they are masked, an interrupt. */
-static void wait_for_wake(struct vcpu *vcpu, bool interrupts)
+static bool interrupted(const struct vcpu *vcpu)
 {
-	struct irq_source *irqs = vcpu->irqs;
+	return vcpu->wait == VCPU_WAITS_FOR_INTERRUPT && vcpu->irqs->intr(vcpu->irqs);
+}
 
+static void wait_for_wake(struct vcpu *vcpu)
+{
 	pthread_mutex_lock(&vcpu->halt_lock);
 	atomic_store(&vcpu->place, VCPU_HALTED);
-	while (!has_news(vcpu) && !(interrupts && irqs->intr(irqs)))
+	while (!has_news(vcpu) && !interrupted(vcpu))
 		pthread_cond_wait(&vcpu->halt_wake, &vcpu->halt_lock);
 	atomic_store(&vcpu->place, VCPU_OUTSIDE);
 	pthread_mutex_unlock(&vcpu->halt_lock);
@@ -112,24 +115,42 @@ static void wait_for_event(struct vcpu *vcpu)
 {
 	if (local_apic_park(vcpu->local_apic))
 		end(vcpu, EXIT_POWERED_OFF);
-	wait_for_wake(vcpu, false);
+	wait_for_wake(vcpu);
 	local_apic_unpark(vcpu->local_apic);
 }
 
-/* Where the kernel has the local APICs, it does this. */
-static void halt(struct vcpu *vcpu)
+static void wait_to_run(struct vcpu *vcpu)
 {
-	if (vcpu->run->if_flag)
-		wait_for_wake(vcpu, true);
+	if (vcpu->wait == VCPU_WAITS_FOR_INTERRUPT)
+		wait_for_wake(vcpu);
 	else
 		wait_for_event(vcpu);
+	if (interrupted(vcpu))
+		vcpu->wait = VCPU_WAITS_FOR_NOTHING;
 }
 
-/* The instruction of the last exit must be over before the registers change. */
-static bool complete_exit(struct vcpu *vcpu)
+static void handle_exit(struct vcpu *vcpu);
+
+/*
+ * The instruction of the last exit must be over before the registers change, or
+ * are looked at. It may take more exits.
+ */
+static void complete_exit(struct vcpu *vcpu)
 {
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
-	return !ioctl(vcpu->fd, MINIVMM_RUN, 0) || errno == EINTR;
+	int ret = 0;
+
+	while (!ret && vcpu->wait == VCPU_WAITS_FOR_NOTHING && !atomic_load(&vcpu->stop)) {
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+		ret = ioctl(vcpu->fd, MINIVMM_RUN, 0) ? -errno : 0;
+		if (vcpu->local_apic)
+			local_apic_after_exit(vcpu->local_apic);
+		if (!ret)
+			handle_exit(vcpu);
+	}
+	if (ret && ret != -EINTR && ret != -EAGAIN) {
+		errno = -ret;
+		fail(vcpu, "MINIVMM_RUN");
+	}
 }
 
 static void stop_for_init(struct vcpu *vcpu)
@@ -139,9 +160,8 @@ static void stop_for_init(struct vcpu *vcpu)
 		end(vcpu, EXIT_REBOOT);
 		return;
 	}
-	if (vcpu->started && !complete_exit(vcpu))
-		fail(vcpu, "MINIVMM_RUN");
-	vcpu->started = false;
+	complete_exit(vcpu);
+	vcpu->wait = VCPU_WAITS_FOR_SIPI;
 }
 
 static void start_at(struct vcpu *vcpu, u8 vector)
@@ -149,7 +169,7 @@ static void start_at(struct vcpu *vcpu, u8 vector)
 	if (!vcpu_setup_startup(vcpu, vector))
 		fail(vcpu, "starting a CPU");
 	local_apic_after_exit(vcpu->local_apic);
-	vcpu->started = true;
+	vcpu->wait = VCPU_WAITS_FOR_NOTHING;
 }
 
 static void take_events(struct vcpu *vcpu)
@@ -161,7 +181,10 @@ static void take_events(struct vcpu *vcpu)
 	if (events & VCPU_EVENT_SIPI)
 		start_at(vcpu, events >> VCPU_SIPI_VECTOR_SHIFT);
 	/* A CPU that waits for its SIPI drops it. */
-	if (events & VCPU_EVENT_NMI && vcpu->started && ioctl(vcpu->fd, MINIVMM_NMI, 0))
+	if (!(events & VCPU_EVENT_NMI) || vcpu->wait == VCPU_WAITS_FOR_SIPI)
+		return;
+	vcpu->wait = VCPU_WAITS_FOR_NOTHING;
+	if (ioctl(vcpu->fd, MINIVMM_NMI, 0))
 		fail(vcpu, "MINIVMM_NMI");
 }
 
@@ -235,7 +258,8 @@ static void handle_exit(struct vcpu *vcpu)
 		if (!vcpu->local_apic)
 			end(vcpu, EXIT_INTERNAL);	/* the kernel should wait */
 		else
-			halt(vcpu);
+			vcpu->wait = vcpu->run->if_flag ? VCPU_WAITS_FOR_INTERRUPT :
+							  VCPU_WAITS_FOR_NMI;
 		break;
 	case MINIVMM_EXIT_IRQ_WINDOW_OPEN:
 	case MINIVMM_EXIT_INTR:
@@ -289,6 +313,26 @@ static void run_once(struct vcpu *vcpu)
 	}
 }
 
+static void say_paused(struct vcpu *vcpu, bool paused)
+{
+	vcpu->paused = paused;
+	pthread_cond_signal(&vcpu->paused_news);
+}
+
+/* Nothing is half done meanwhile, and all that it is can be read. */
+static void stay_paused(struct vcpu *vcpu)
+{
+	complete_exit(vcpu);
+	pthread_mutex_lock(&vcpu->halt_lock);
+	atomic_store(&vcpu->place, VCPU_HALTED);
+	say_paused(vcpu, true);
+	while (atomic_load(&vcpu->pause) && !atomic_load(&vcpu->stop))
+		pthread_cond_wait(&vcpu->halt_wake, &vcpu->halt_lock);
+	say_paused(vcpu, false);
+	atomic_store(&vcpu->place, VCPU_OUTSIDE);
+	pthread_mutex_unlock(&vcpu->halt_lock);
+}
+
 static void *vcpu_thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -300,13 +344,18 @@ static void *vcpu_thread(void *opaque)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 
 	while (!atomic_load(&vcpu->stop)) {
-		if (!vcpu->started)
-			wait_for_event(vcpu);
+		if (atomic_load(&vcpu->pause))
+			stay_paused(vcpu);
+		if (vcpu->wait)
+			wait_to_run(vcpu);
 		if (atomic_load(&vcpu->events))
 			take_events(vcpu);
-		if (vcpu->started)
+		if (!vcpu->wait)
 			run_once(vcpu);
 	}
+	pthread_mutex_lock(&vcpu->halt_lock);
+	say_paused(vcpu, true);
+	pthread_mutex_unlock(&vcpu->halt_lock);
 	return NULL;
 }
 
@@ -320,6 +369,7 @@ void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *
 {
 	int size = ioctl(vm->device_fd, MINIVMM_GET_VCPU_MMAP_SIZE, 0);
 
+	vcpu->vm = vm;
 	vcpu->fd = ioctl(vm->fd, MINIVMM_CREATE_VCPU, vcpu->id);
 	if (vcpu->fd < 0)
 		die(EXIT_DEVICE, "%s: cannot create vCPU %u: %s", vm->path, vcpu->id,
@@ -331,7 +381,9 @@ void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *
 		die(EXIT_DEVICE, "%s: cannot map the run page: %s", vm->path, strerror(errno));
 	pthread_mutex_init(&vcpu->halt_lock, NULL);
 	pthread_cond_init(&vcpu->halt_wake, NULL);
-	vcpu->started = !vcpu->local_apic || !vcpu->id;
+	pthread_cond_init(&vcpu->paused_news, NULL);
+	if (vcpu->local_apic && vcpu->id)
+		vcpu->wait = VCPU_WAITS_FOR_SIPI;
 	cpuid_set_apic_id(cpuid, vcpu->id);
 	if (ioctl(vcpu->fd, MINIVMM_SET_CPUID2, cpuid))
 		die(EXIT_DEVICE, "%s: refuses the vCPU's CPUID: %s", vm->path, strerror(errno));
@@ -348,6 +400,38 @@ void vcpu_start(struct vcpu *vcpu)
 	sigaction(kick_signal(), &action, NULL);
 	if (pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu))
 		die(EXIT_SETUP, "cannot start the vCPU's thread");
+}
+
+/**
+ * vcpu_pause - ask the vCPU to pause
+ * @vcpu: the vCPU, started
+ */
+void vcpu_pause(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->pause, true);
+	vcpu_kick(vcpu);
+}
+
+/**
+ * vcpu_wait_paused - wait until the vCPU does nothing any more
+ * @vcpu: after vcpu_pause(). It has paused between two instructions, or ended.
+ */
+void vcpu_wait_paused(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->halt_lock);
+	while (!vcpu->paused)
+		pthread_cond_wait(&vcpu->paused_news, &vcpu->halt_lock);
+	pthread_mutex_unlock(&vcpu->halt_lock);
+}
+
+/**
+ * vcpu_resume - let the vCPU go on
+ * @vcpu: paused
+ */
+void vcpu_resume(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->pause, false);
+	vcpu_kick(vcpu);
 }
 
 /**

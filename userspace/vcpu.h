@@ -12,6 +12,7 @@
 #include "irqchip.h"
 #include "ram.h"
 #include "report.h"
+#include "state.h"
 #include "vm.h"
 
 enum vcpu_place {
@@ -26,9 +27,18 @@ enum vcpu_place {
 #define VCPU_EVENT_SIPI		BIT(2)
 #define VCPU_SIPI_VECTOR_SHIFT	8
 
+/* What a vCPU waits for in the launcher, before it runs (on) */
+enum vcpu_wait {
+	VCPU_WAITS_FOR_NOTHING,
+	VCPU_WAITS_FOR_INTERRUPT,	/* halted */
+	VCPU_WAITS_FOR_NMI,		/* halted, with interrupts off */
+	VCPU_WAITS_FOR_SIPI,
+};
+
 struct vcpu {
 	unsigned int id;	/* and its APIC ID */
 	int fd;
+	const struct vm *vm;
 	struct minivmm_run *run;
 	const struct bus *pio;
 	const struct bus *mmio;
@@ -36,13 +46,16 @@ struct vcpu {
 	struct irqchip *irqchip;
 	struct irq_source *irqs;	/* what we inject, or NULL */
 	struct local_apic *local_apic;	/* if it is in user space, or NULL */
-	bool started;			/* or it is for the kernel to start it */
+	enum vcpu_wait wait;		/* where the kernel does not do it */
 	atomic_uint events;		/* VCPU_EVENT_* that came */
 	pthread_t thread;
 	atomic_int place;
 	atomic_bool stop;
+	atomic_bool pause;
 	pthread_mutex_t halt_lock;
 	pthread_cond_t halt_wake;
+	bool paused;			/* it is, or has ended; under halt_lock */
+	pthread_cond_t paused_news;
 	/* Why the thread ended, for vcpu_explain(). */
 	const char *failed_call;	/* an ioctl that failed, or NULL */
 	int error;			/* its errno */
@@ -53,6 +66,9 @@ struct vcpu {
 void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *cpuid);
 void vcpu_start(struct vcpu *vcpu);
 void vcpu_stop(struct vcpu *vcpu);
+void vcpu_pause(struct vcpu *vcpu);
+void vcpu_wait_paused(struct vcpu *vcpu);
+void vcpu_resume(struct vcpu *vcpu);
 void vcpu_kick(struct vcpu *vcpu);
 void vcpu_nmi(struct vcpu *vcpu);
 void vcpu_init(struct vcpu *vcpu);
@@ -63,6 +79,10 @@ void vcpu_setup_real(struct vcpu *vcpu, u64 entry);
 void vcpu_setup_protected(struct vcpu *vcpu, u64 entry);
 bool vcpu_setup_startup(struct vcpu *vcpu, u8 vector);
 void vcpu_setup_long(struct vcpu *vcpu, struct ram *ram, u64 entry, u64 rsi);
+
+/* vcpu_save.c */
+void vcpu_save(struct vcpu *vcpu, struct stream_out *out);
+bool vcpu_load(struct vcpu *vcpu, struct saved *saved);
 
 /* dump.c */
 void vcpu_explain(const struct vcpu *vcpu, enum exit_code code);

@@ -84,18 +84,27 @@ void vm_open_device(struct vm *vm, const char *path)
 	check_extensions(vm);
 }
 
-static void add_slot(const struct vm *vm, unsigned int slot, const struct ram_region *r)
+/**
+ * vm_set_slot - give the VM a region of memory, or change the region's flags
+ * @vm: the VM
+ * @ram: the guest's memory
+ * @slot: which region
+ * @flags: MINIVMM_MEM_...
+ *
+ * Return: 0, or -1 with errno.
+ */
+int vm_set_slot(const struct vm *vm, const struct ram *ram, unsigned int slot, u32 flags)
 {
+	const struct ram_region *r = &ram->region[slot];
 	struct minivmm_userspace_memory_region region = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = r->gpa,
 		.memory_size = r->size,
 		.userspace_addr = (unsigned long)r->hva,
 	};
 
-	if (ioctl(vm->fd, MINIVMM_SET_USER_MEMORY_REGION, &region))
-		die(EXIT_DEVICE, "%s: refuses guest memory of %llu KiB at %#llx: %s",
-		    vm->path, r->size / KIB, r->gpa, strerror(errno));
+	return ioctl(vm->fd, MINIVMM_SET_USER_MEMORY_REGION, &region);
 }
 
 /**
@@ -115,7 +124,10 @@ void vm_create(struct vm *vm, const struct ram *ram)
 	    ioctl(vm->fd, MINIVMM_SET_TSS_ADDR, TSS_ADDR))
 		die(EXIT_DEVICE, "%s: cannot reserve the TSS: %s", vm->path, strerror(errno));
 	for (unsigned int i = 0; i < ram->nr_regions; i++)
-		add_slot(vm, i, &ram->region[i]);
+		if (vm_set_slot(vm, ram, i, 0))
+			die(EXIT_DEVICE, "%s: refuses guest memory of %llu KiB at %#llx: %s",
+			    vm->path, ram->region[i].size / KIB, ram->region[i].gpa,
+			    strerror(errno));
 }
 
 /**

@@ -18,6 +18,7 @@ struct vm {
 
 void vm_open_device(struct vm *vm, const char *path);
 int vm_extension(const struct vm *vm, int cap);
+int vm_set_slot(const struct vm *vm, const struct ram *ram, unsigned int slot, u32 flags);
 void vm_create(struct vm *vm, const struct ram *ram);
 struct minivmm_cpuid2 *vm_supported_cpuid(const struct vm *vm);
 

@@ -164,7 +164,7 @@ static void arm_timer(struct mv_vcpu *vcpu)
 	if (lapic->deadline != MV_NEVER) {
 		now = rdtsc();
 		if (now >= lapic->deadline)
-			mv_apic_timer_fire(vcpu);
+			mv_apic_timer_fire(vcpu, now);
 		/* rounded up: early, it would exit for nothing */
 		if (lapic->deadline != MV_NEVER)
 			ticks = min(ticks,

@@ -157,6 +157,9 @@ static const struct {
 	{ CTL_SECONDARY, SECONDARY_EXEC_UNRESTRICTED_GUEST, true,
 	  CTL_SECONDARY, SECONDARY_EXEC_ENABLE_EPT, true,
 	  "if \"unrestricted guest\" is 1, \"enable EPT\" must be 1" },
+	{ CTL_SECONDARY, SECONDARY_EXEC_ENABLE_PML, true,
+	  CTL_SECONDARY, SECONDARY_EXEC_ENABLE_EPT, true,
+	  "if \"enable PML\" is 1, \"enable EPT\" must be 1" },
 	{ CTL_PRIMARY, CPU_BASED_TPR_SHADOW, false,
 	  CTL_SECONDARY, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, false,
 	  "if \"use TPR shadow\" is 0, \"virtualize x2APIC mode\" must be 0" },
@@ -236,6 +239,11 @@ static void check_execution_controls(struct audit *a)
 			"must not be 0 if \"enable VPID\" is 1");
 	if (a->ctl[CTL_SECONDARY] & SECONDARY_EXEC_ENABLE_EPT)
 		check_eptp(a);
+	if (a->ctl[CTL_SECONDARY] & SECONDARY_EXEC_ENABLE_PML)
+		require(a, !(vmcs_read(PML_ADDRESS) &
+			     (GENMASK_ULL(11, 0) | a->phys_reserved)),
+			"PML address", vmcs_read(PML_ADDRESS),
+			"must be 4-KByte aligned and within the physical-address width");
 }
 
 static void check_msr_area(struct audit *a, const char *name,

@@ -50,6 +50,7 @@ struct vmx_config vmx_config;
 			    SECONDARY_EXEC_ENCLS_EXITING | \
 			    SECONDARY_EXEC_WBINVD_EXITING | \
 			    SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
+			    SECONDARY_EXEC_ENABLE_PML | \
 			    SECONDARY_APICV | \
 			    SECONDARY_EXEC_TSC_SCALING)
 #define EXIT_REQUIRED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | \
@@ -136,6 +137,10 @@ static int check_ept(void)
 		       vmx_config.ept_vpid);
 		return -EOPNOTSUPP;
 	}
+	if (!vmx_use_eptad)
+		vmx_config.ept_vpid &= ~VMX_EPT_AD_BIT;
+	if (!vmx_use_pml || !vmx_has_ept_ad())
+		vmx_config.secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	/*
 	 * A VPID is of no use if its translations cannot be dropped. <asm/vmx.h>
 	 * numbers these bits from 32.
@@ -206,6 +211,12 @@ int vmx_caps_init(struct mv_caps *caps)
 	caps->rdtscp = vmx_config.secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = vmx_config.secondary & SECONDARY_EXEC_ENABLE_INVPCID;
 	caps->cr4 = vmx_config.cr4_fixed1 & ~X86_CR4_VMXE;
+	if (vmx_config.ept_vpid & VMX_EPT_2MB_PAGE_BIT)
+		caps->max_level = vmx_config.ept_vpid & VMX_EPT_1GB_PAGE_BIT ?
+				  2 : 1;
+	caps->split_exec = vmx_split_exec();
+	caps->accessed = vmx_has_ept_ad();
+	caps->logs_writes = vmx_has_pml();
 	if (vmx_has_tsc_scaling()) {
 		caps->tsc_frac_bits = 48;	/* SDM 25.6.5 */
 		caps->tsc_max_ratio = U64_MAX;

@@ -2,11 +2,17 @@
 /*
  * Extended page tables (SDM 29.3): guest-physical to host-physical.
  *
- * Four levels of 512 entries, as in the CPU's own paging. Everything here runs
- * under vm->mmu_lock; entries change by single 64-bit stores, since the CPUs
- * walk the tables at any time. A table that is taken out is freed only when all
- * CPUs have left the guest and will flush before they enter it again.
+ * Four levels of 512 entries, as in the CPU's own paging; a leaf is at level 0
+ * (4 KiB), 1 (2 MiB) or 2 (1 GiB). Whoever calls holds the lock of a region of
+ * 2 MiB, which is a table of level 0, or of all of them (mv_ops.map and .change).
+ * So leaves and tables of level 0, and the entries that point to these, have one
+ * writer; the entries above may be filled by two at once (cmpxchg), and are
+ * cleared under all locks only. CPUs walk the tables at any time, and set the
+ * accessed and dirty flags, so entries change by single 64-bit operations. A
+ * table that is taken out is freed only when all CPUs have left the guest and
+ * will flush before they enter it again.
  */
+#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -19,11 +25,17 @@
 #define EPT_ADDR	GENMASK_ULL(51, 12)
 #define EPT_RWX		(VMX_EPT_READABLE_MASK | VMX_EPT_WRITABLE_MASK | \
 			 VMX_EPT_EXECUTABLE_MASK)
+#define EPT_LARGE	BIT_ULL(7)
+#define EPT_ACCESSED	VMX_EPT_ACCESS_BIT
+#define EPT_DIRTY	VMX_EPT_DIRTY_BIT
 /*
  * Guest RAM is ordinary cacheable memory of the host whatever the guest's PAT
- * says: write-back, PAT ignored.
+ * says: write-back, PAT ignored. A device is uncached.
  */
-#define EPT_LEAF_RAM	((6ULL << VMX_EPT_MT_EPTE_SHIFT) | VMX_EPT_IPAT_BIT)
+#define EPT_RAM		((6ULL << VMX_EPT_MT_EPTE_SHIFT) | VMX_EPT_IPAT_BIT)
+
+/* Entries looked at under one hold of the locks: interrupts may be waiting */
+#define WALK_BUDGET	4096
 
 /* Level 3 is the root (512 GiB an entry), level 0 holds the pages. */
 static unsigned int ept_index(u64 gfn, int level)
@@ -36,100 +48,308 @@ static u64 *ept_table(u64 entry)
 	return __va(entry & EPT_ADDR);
 }
 
+static bool is_table(u64 entry, int level)
+{
+	return entry && level && !(entry & EPT_LARGE);
+}
+
+/* Leaves in a table of level 0. Its region's lock is held. */
+static unsigned long nr_leaves(u64 *table)
+{
+	return page_private(virt_to_page(table));
+}
+
+static void add_leaves(u64 *table, long n)
+{
+	set_page_private(virt_to_page(table), nr_leaves(table) + n);
+}
+
+static void count_leaves(struct mv_vm *vm, u64 *table, int level, long n)
+{
+	atomic64_add(n, &vm->mapped[level]);
+	if (!level)
+		add_leaves(table, n);
+}
+
+/**
+ * vmx_split_exec() - must guests not execute from large pages?
+ *
+ * On some CPUs a guest that changes the size of a page it executes from can
+ * stop the machine (iTLB multihit, CVE-2018-12207).
+ */
+bool vmx_split_exec(void)
+{
+	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
+	       !cpu_mitigations_off();
+}
+
+/* ---- mapping -------------------------------------------------------------- */
+
+/* A table of what @leaf, at level @level, maps; @table is empty. */
+static void split_leaf(u64 *table, u64 leaf, int level)
+{
+	u64 step = MV_LEVEL_PAGES(level - 1) << PAGE_SHIFT;
+	int i;
+
+	if (level == 1)
+		leaf &= ~EPT_LARGE;
+	for (i = 0; i < EPT_ENTRIES; i++)
+		table[i] = leaf + i * step;
+}
+
+/*
+ * Puts a table where @old is, a leaf or nothing. Both translate alike, so no
+ * flush. Returns the entry; 0 if another CPU was there first, with a leaf.
+ */
+static u64 add_table(struct mv_vm *vm, u64 *entry, u64 old, int level,
+		     struct mv_page_cache *cache)
+{
+	u64 *table = cache->page[cache->nr - 1];
+	u64 new = __pa(table) | EPT_RWX;
+
+	if (old)
+		split_leaf(table, old, level);
+	if (!try_cmpxchg(entry, &old, new)) {
+		clear_page(table);
+		return is_table(old, level) ? old : 0;
+	}
+	cache->nr--;
+	if (old) {
+		count_leaves(vm, NULL, level, -1);
+		count_leaves(vm, table, level - 1, EPT_ENTRIES);
+	}
+	return new;
+}
+
+static u64 make_leaf(u64 pfn, int level, u32 prot)
+{
+	u64 leaf = (pfn & ~(MV_LEVEL_PAGES(level) - 1)) << PAGE_SHIFT;
+
+	leaf |= VMX_EPT_READABLE_MASK | EPT_ACCESSED;
+	if (!level || !vmx_split_exec())
+		leaf |= VMX_EPT_EXECUTABLE_MASK;
+	if (level)
+		leaf |= EPT_LARGE;
+	if (!(prot & MV_MAP_UNCACHED))
+		leaf |= EPT_RAM;
+	if (prot & MV_MAP_WRITE)
+		leaf |= VMX_EPT_WRITABLE_MASK;
+	if (!(prot & MV_MAP_CLEAN))
+		leaf |= EPT_DIRTY;
+	return leaf;
+}
+
 /**
  * vmx_ept_map() - let the guest reach a page
- * @vm: the VM, mmu_lock held
+ * @vm: the VM
  * @gfn: guest frame, below 2^36
- * @pfn: host frame
- * @prot: MV_MAP_*; reading and executing are always allowed
+ * @pfn: its host frame
+ * @level: how large a page around it to map, unless there is a table
+ * @prot: MV_MAP_*
  * @cache: at least as many pages as there are levels below the root
  *
  * More rights to the same frame need no flush: a CPU that still has the old
  * entry faults and drops it (SDM 29.4.3.1).
+ *
+ * Context: see mv_ops.map.
  */
-void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 		 struct mv_page_cache *cache)
 {
-	u64 *table = to_vmx_vm(vm)->root, leaf;
-	int level;
+	u64 *table = to_vmx_vm(vm)->root, *entry, old;
+	int l;
 
-	for (level = EPT_LEVELS - 1; level; level--) {
-		u64 *entry = &table[ept_index(gfn, level)];
-
-		if (!*entry) {
-			void *page = cache->page[--cache->nr];
-
-			WRITE_ONCE(*entry, __pa(page) | EPT_RWX);
-		}
-		table = ept_table(*entry);
+	for (l = EPT_LEVELS - 1; ; l--) {
+		entry = &table[ept_index(gfn, l)];
+		old = READ_ONCE(*entry);
+		if (l <= level && !is_table(old, l))
+			break;
+		if (!is_table(old, l))
+			old = add_table(vm, entry, old, l, cache);
+		if (!old)
+			return;
+		table = ept_table(old);
 	}
+	if (!old)
+		count_leaves(vm, table, l, 1);
+	WRITE_ONCE(*entry, make_leaf(pfn, l, prot) |
+		   (old & (EPT_RWX | EPT_DIRTY)));
+}
 
-	leaf = (pfn << PAGE_SHIFT) | EPT_LEAF_RAM | VMX_EPT_READABLE_MASK |
-	       VMX_EPT_EXECUTABLE_MASK;
-	if (prot & MV_MAP_WRITE)
-		leaf |= VMX_EPT_WRITABLE_MASK;
-	WRITE_ONCE(table[ept_index(gfn, 0)], leaf);
+/* ---- changing what is mapped ------------------------------------------------ */
+
+/**
+ * struct ept_walk - one call of vmx_ept_change()
+ * @vm: the VM
+ * @gfn: where the walk is
+ * @end: and where it ends
+ * @how: what to do with leaves
+ * @tables: of those that are needed no more
+ * @budget: entries that may still be looked at
+ * @changed: a leaf was changed, or found young
+ */
+struct ept_walk {
+	struct mv_vm *vm;
+	u64 gfn, end;
+	enum mv_change how;
+	struct list_head *tables;
+	int budget;
+	bool changed;
+};
+
+/* Without accessed flags a page counts as unused when it has gone. */
+static bool removes(const struct ept_walk *w)
+{
+	return w->how == MV_ZAP || w->how == MV_UNMAP ||
+	       (w->how == MV_AGE && !vmx_has_ept_ad());
+}
+
+/* What shows the next write: the dirty flag's change is logged for small pages. */
+static u64 write_bit(int level)
+{
+	return !level && vmx_has_pml() ? EPT_DIRTY : VMX_EPT_WRITABLE_MASK;
+}
+
+/* What becomes of a leaf; itself, if nothing does */
+static u64 changed_leaf(const struct ept_walk *w, u64 leaf, int level)
+{
+	if (removes(w))
+		return 0;
+	switch (w->how) {
+	case MV_PROTECT:
+		return leaf & ~write_bit(level);
+	case MV_AGE:
+		return leaf & ~EPT_ACCESSED;
+	default:
+		return leaf;
+	}
+}
+
+/*
+ * False if it is no leaf any more: one of 1 GiB, which regions share, may have
+ * been split meanwhile.
+ */
+static bool change_leaf(struct ept_walk *w, u64 *table, u64 *entry, int level)
+{
+	u64 old = READ_ONCE(*entry), new;
+
+	do {
+		if (!old)
+			return true;
+		if (is_table(old, level))
+			return false;
+		new = changed_leaf(w, old, level);
+		if (new == old)
+			break;
+	} while (!try_cmpxchg(entry, &old, new));
+
+	if (!new)
+		count_leaves(w->vm, table, level, -1);
+	/* without the flag, whatever is mapped may be in use */
+	if (new != old || (w->how == MV_TEST_AGE &&
+			   (old & EPT_ACCESSED || !vmx_has_ept_ad())))
+		w->changed = true;
+	return true;
 }
 
 /* Puts a table that no entry points to any more aside, with those below it. */
-static void detach_table(u64 *table, int level, struct list_head *tables)
+static void detach_table(struct mv_vm *vm, u64 *table, int level,
+			 struct list_head *tables)
 {
 	int i;
 
 	for (i = 0; level && i < EPT_ENTRIES; i++) {
-		if (table[i])
-			detach_table(ept_table(table[i]), level - 1, tables);
+		if (is_table(table[i], level))
+			detach_table(vm, ept_table(table[i]), level - 1,
+				     tables);
+		else if (table[i])
+			atomic64_dec(&vm->mapped[level]);
 	}
+	if (!level)
+		atomic64_sub(nr_leaves(table), &vm->mapped[0]);
+	set_page_private(virt_to_page(table), 0);
 	list_add(&virt_to_page(table)->lru, tables);
 }
 
-/* @level: of @table; its first entry maps frame @base. Empty tables go, too. */
-static bool zap_table(u64 *table, int level, u64 base, u64 start, u64 end,
-		      struct list_head *tables)
+/*
+ * May the table go that an entry of level @level, for frames [@from, @to), points
+ * to? Whole, without a look at its leaves, if it is not too large for that.
+ */
+static bool goes_whole(const struct ept_walk *w, int level, u64 from, u64 to)
 {
-	u64 span = 1ULL << (9 * level);
-	bool zapped = false;
-	u64 i, first, last;
+	return w->gfn == from && to <= w->end && removes(w) &&
+	       level <= (w->how == MV_UNMAP ? 2 : 1);
+}
 
-	first = start > base ? (start - base) >> (9 * level) : 0;
-	last = min_t(u64, (end - base + span - 1) >> (9 * level), EPT_ENTRIES);
-	for (i = first; i < last; i++) {
-		u64 entry = table[i], from = base + i * span;
+static bool is_empty(const struct ept_walk *w, u64 *table, int level)
+{
+	if (!removes(w))
+		return false;
+	if (!level)
+		return !nr_leaves(table);
+	return w->how == MV_UNMAP && !memchr_inv(table, 0, PAGE_SIZE);
+}
 
-		if (!entry)
+static void remove_table(struct ept_walk *w, u64 *entry, int level)
+{
+	u64 *table = ept_table(xchg(entry, 0));
+
+	detach_table(w->vm, table, level - 1, w->tables);
+	w->budget -= EPT_ENTRIES * (level - 1);
+	w->changed = true;
+}
+
+/* @level: of @table; its first entry maps frame @base. */
+static void walk_table(struct ept_walk *w, u64 *table, int level, u64 base)
+{
+	u64 span = MV_LEVEL_PAGES(level);
+
+	while (w->gfn < base + EPT_ENTRIES * span && w->gfn < w->end &&
+	       w->budget-- > 0) {
+		u64 *entry = &table[ept_index(w->gfn, level)];
+		u64 old = READ_ONCE(*entry);
+		u64 from = w->gfn & ~(span - 1), to = from + span;
+
+		if (is_table(old, level) && !goes_whole(w, level, from, to)) {
+			walk_table(w, ept_table(old), level - 1, from);
+			if (is_empty(w, ept_table(old), level - 1))
+				remove_table(w, entry, level);
 			continue;
-		if (level && (from < start || from + span > end)) {
-			if (!zap_table(ept_table(entry), level - 1, from, start,
-				       end, tables))
-				continue;
-			zapped = true;
-			/* A small slot that moves must not leave a trail. */
-			if (memchr_inv(ept_table(entry), 0, PAGE_SIZE))
-				continue;
 		}
-		WRITE_ONCE(table[i], 0);
-		zapped = true;
-		if (level)
-			detach_table(ept_table(entry), level - 1, tables);
+		if (is_table(old, level))
+			remove_table(w, entry, level);
+		else if (old && !change_leaf(w, table, entry, level))
+			continue;
+		w->gfn = min(to, w->end);
 	}
-	return zapped;
 }
 
 /**
- * vmx_ept_zap() - take pages away from the guest
- * @vm: the VM, mmu_lock held
- * @start: first guest frame
+ * vmx_ept_change() - zap, protect or age what is mapped
+ * @vm: the VM
+ * @first: first guest frame; then, where to go on
  * @end: the one after the last
+ * @how: what to do
  * @tables: gets the tables that are needed no more, linked by page->lru
  *
- * Return: true if anything was mapped; the caller must flush the guest's TLBs
- * before the pages and the tables may be used for something else.
+ * A large page that is only partly in the range changes as a whole.
+ *
+ * Context: see mv_ops.change. Return: likewise.
  */
-bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end, struct list_head *tables)
+bool vmx_ept_change(struct mv_vm *vm, u64 *first, u64 end, enum mv_change how,
+		    struct list_head *tables)
 {
-	return zap_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1, 0, start, end,
-			 tables);
+	struct ept_walk w = {
+		.vm = vm, .gfn = *first, .end = end, .how = how,
+		.tables = tables, .budget = WALK_BUDGET,
+	};
+
+	walk_table(&w, to_vmx_vm(vm)->root, EPT_LEVELS - 1, 0);
+	*first = w.gfn;
+	return w.changed;
 }
+
+/* ---- a VM's tables ----------------------------------------------------------- */
 
 /**
  * vmx_vm_create() - empty EPT for a new VM
@@ -143,30 +363,27 @@ int vmx_vm_create(struct mv_vm *vm)
 
 	if (!vmx_vm)
 		return -ENOMEM;
-	vmx_vm->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	vmx_vm->root = mv_table_alloc(vm);
 	if (!vmx_vm->root) {
 		kfree(vmx_vm);
 		return -ENOMEM;
 	}
 	vmx_vm->eptp = __pa(vmx_vm->root) | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB;
+	if (vmx_has_ept_ad())
+		vmx_vm->eptp |= VMX_EPTP_AD_ENABLE_BIT;
 	vm->backend = vmx_vm;
 	return 0;
 }
 
 /**
  * vmx_vm_destroy() - free the EPT
- * @vm: no vCPU of it is left
+ * @vm: no vCPU of it is left, and nothing is mapped
  *
  * CPUs may still cache translations tagged with this EPTP. Whoever gets the
  * page as its EPT root next flushes on its first entry to each CPU.
  */
 void vmx_vm_destroy(struct mv_vm *vm)
 {
-	struct page *page, *next;
-	LIST_HEAD(tables);
-
-	detach_table(to_vmx_vm(vm)->root, EPT_LEVELS - 1, &tables);
-	list_for_each_entry_safe(page, next, &tables, lru)
-		__free_page(page);
+	mv_table_free(vm, to_vmx_vm(vm)->root);
 	kfree(to_vmx_vm(vm));
 }

@@ -70,6 +70,7 @@ static void inject_interrupt(struct mv_vcpu *vcpu)
 		info = ev->interrupt.vector | INTR_TYPE_SOFT_INTR;
 		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, ev->insn_len);
 	}
+	vcpu->stats.irq_injections++;
 	trace_minivmm_inj_virq(ev->interrupt.vector, ev->interrupt.soft);
 	inject(vcpu, VMX_INJ_IRQ, info);
 }
@@ -109,6 +110,7 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		ev->nmi.injected = true;
 	}
 	if (ev->nmi.injected) {
+		vcpu->stats.nmi_injections++;
 		inject(vcpu, VMX_INJ_NMI, INTR_TYPE_NMI_INTR | X86_TRAP_NMI);
 		return;
 	}

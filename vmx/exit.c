@@ -176,6 +176,7 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 static bool handle_external_interrupt(struct mv_vcpu *vcpu,
 				      struct vmx_host *host)
 {
+	vcpu->stats.irq_exits++;
 	vcpu->exit.host_event = vmcs_read(VM_EXIT_INTR_INFO);
 	return leave(vcpu, MV_EXIT_NONE);
 }
@@ -194,6 +195,7 @@ static bool handle_triple_fault(struct mv_vcpu *vcpu, struct vmx_host *host)
 static bool handle_interrupt_window(struct mv_vcpu *vcpu,
 				    struct vmx_host *host)
 {
+	vcpu->stats.irq_window_exits++;
 	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING, false);
 	vcpu->check_events = true;
 	/* What the client has queued already goes in before it gives the next. */
@@ -204,6 +206,7 @@ static bool handle_interrupt_window(struct mv_vcpu *vcpu,
 
 static bool handle_nmi_window(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	vcpu->stats.nmi_window_exits++;
 	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING, false);
 	vcpu->check_events = true;
 	return true;
@@ -224,6 +227,7 @@ static bool handle_cpuid(struct mv_vcpu *vcpu, struct vmx_host *host)
 /* An interrupt that waits already ends it at once. */
 static bool handle_hlt(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	vcpu->stats.halt_exits++;
 	skip(vcpu);
 	if (vcpu->lapic && mv_interrupt_waits(vcpu) &&
 	    (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF))
@@ -282,6 +286,7 @@ static bool handle_apic_write(struct mv_vcpu *vcpu, struct vmx_host *host)
  */
 static bool handle_vmcall(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	vcpu->stats.hypercalls++;
 	vcpu->regs[MV_RAX] = -1000;
 	return skip(vcpu);
 }
@@ -319,6 +324,7 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 
+	vcpu->stats.io_exits++;
 	vcpu->exit.pio.port = qual >> 16;
 	vcpu->exit.pio.size = (qual & 7) + 1;
 	vcpu->exit.pio.in = qual & BIT(3);
@@ -340,15 +346,45 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return leave_insn(vcpu, MV_EXIT_PIO);
 }
 
+/*
+ * MSRs that the guest has in the CPU or the VMCS. They exit only if the client's
+ * filter denies one of them.
+ */
+static void save_direct_msr(struct mv_vcpu *vcpu, u32 index)
+{
+	/* their numbers follow each other, in this order */
+	if (likely(index - MSR_FS_BASE > MSR_KERNEL_GS_BASE - MSR_FS_BASE))
+		return;
+	if (index == MSR_KERNEL_GS_BASE)
+		vcpu->kernel_gs_base = hw_rdmsr(MSR_KERNEL_GS_BASE);
+	else
+		vmx_save_lazy(vcpu, MV_STATE_SEGS);
+}
+
+/* #GP, unless the client wants to hear of such accesses. */
+static bool msr_failed(struct mv_vcpu *vcpu, struct vmx_host *host, bool write,
+		       u64 data, int error)
+{
+	if (!READ_ONCE(vcpu->vm->msr_exits))
+		return inject_gp(vcpu, host);
+	vcpu->exit.msr.write = write;
+	vcpu->exit.msr.index = vcpu->regs[MV_RCX];
+	vcpu->exit.msr.data = data;
+	vcpu->exit.msr.error = error;
+	return leave_insn(vcpu, MV_EXIT_MSR);
+}
+
 static bool handle_rdmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u32 index = vcpu->regs[MV_RCX];
 	u64 data = 0;
-	int fault = mv_read_msr(vcpu, index, &data);
+	int fault;
 
+	save_direct_msr(vcpu, index);
+	fault = mv_read_msr(vcpu, index, &data);
 	trace_minivmm_msr(false, index, data, fault);
 	if (fault)
-		return inject_gp(vcpu, host);
+		return msr_failed(vcpu, host, false, 0, fault);
 	vcpu->regs[MV_RAX] = (u32)data;
 	vcpu->regs[MV_RDX] = data >> 32;
 	return skip(vcpu);
@@ -363,10 +399,13 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 	/* EFER is loaded together with the control registers. */
 	if (index == MSR_EFER)
 		vmx_save_lazy(vcpu, MV_STATE_CRS);
+	save_direct_msr(vcpu, index);
 	ret = mv_write_msr(vcpu, index, data);
 	trace_minivmm_msr(true, index, data, ret < 0);
 	if (ret < 0)
-		return inject_gp(vcpu, host);
+		return msr_failed(vcpu, host, true, data, ret);
+	if (index == MSR_KERNEL_GS_BASE)
+		hw_wrmsr(MSR_KERNEL_GS_BASE, vcpu->kernel_gs_base);
 	skip(vcpu);
 	return ret ? leave(vcpu, MV_EXIT_NONE) : true;
 }
@@ -392,17 +431,19 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
-	bool write = qual & EPT_VIOLATION_ACC_WRITE;
 
+	vcpu->stats.pf_taken++;
 	reblock_nmi(vcpu, qual);
 	if (trace_minivmm_page_fault_enabled())
 		trace_minivmm_page_fault(vcpu->id, vmcs_read(GUEST_RIP), gpa,
 					 qual);
 
 	vcpu->exit.fault.gpa = gpa;
-	vcpu->exit.fault.write = write;
-	switch (mv_fault_in_atomic(vcpu, gpa, write)) {
+	vcpu->exit.fault.write = qual & EPT_VIOLATION_ACC_WRITE;
+	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
+	switch (mv_fault_in_atomic(vcpu)) {
 	case MV_FAULT_MAPPED:
+		vcpu->stats.pf_fixed++;
 		return true;
 	case MV_FAULT_SLEEP:
 		return leave(vcpu, MV_EXIT_GPA_FAULT);
@@ -411,10 +452,18 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 	}
 	if (vcpu->exit.vectoring)
 		return leave_delivery(vcpu, qual, gpa);
-	vcpu->exit.fault.fetch = qual & EPT_VIOLATION_ACC_INSTR;
+	vcpu->stats.pf_emulate++;
 	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
 	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
 	return leave(vcpu, MV_EXIT_MMIO);
+}
+
+/* SDM 29.3.6. The write that found no room has not happened: retry. */
+static bool handle_pml_full(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	reblock_nmi(vcpu, vmcs_read(EXIT_QUALIFICATION));
+	vmx_pml_empty(vcpu);
+	return true;
 }
 
 static bool handle_xsetbv(struct mv_vcpu *vcpu, struct vmx_host *host)
@@ -501,7 +550,7 @@ static const struct vmx_exit vmx_exits[] = {
 	[EXIT_REASON_ENCLS] = { "ENCLS", inject_ud },
 	[EXIT_REASON_RDSEED] = { "RDSEED", .why = "RDSEED exiting is off" },
 	[EXIT_REASON_PML_FULL] = { "page-modification log full",
-		.why = "PML is off", .vectoring = true },
+		handle_pml_full, .vectoring = true },
 	[EXIT_REASON_XSAVES] = { "XSAVES", .why = "XSAVES is off: #UD" },
 	[EXIT_REASON_XRSTORS] = { "XRSTORS", .why = "XSAVES is off: #UD" },
 	[65] = { "PCONFIG", .why = "PCONFIG is off: #UD" },

@@ -19,6 +19,16 @@ module_param_named(apicv, vmx_use_apicv, bool, 0444);
 MODULE_PARM_DESC(apicv,
 		 "let the CPU deliver interrupts to guests, if it can (default Y)");
 
+bool vmx_use_eptad = true;
+module_param_named(eptad, vmx_use_eptad, bool, 0444);
+MODULE_PARM_DESC(eptad,
+		 "let the CPU mark pages that guests use, if it can (default Y)");
+
+bool vmx_use_pml = true;
+module_param_named(pml, vmx_use_pml, bool, 0444);
+MODULE_PARM_DESC(pml,
+		 "let the CPU log pages that guests write, if it can (default Y; needs eptad)");
+
 DEFINE_PER_CPU(struct vmx_counts, vmx_counts);
 /* The vCPU whose VMCS is current here, inside the run section */
 DEFINE_PER_CPU(struct mv_vcpu *, vmx_current);
@@ -114,7 +124,7 @@ static struct mv_ops vmx_ops = {
 	.fetch = vmx_fetch,
 	.host_event = vmx_host_event,
 	.map = vmx_ept_map,
-	.zap = vmx_ept_zap,
+	.change = vmx_ept_change,
 };
 
 static int __init vmx_init(void)

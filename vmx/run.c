@@ -30,6 +30,7 @@ static void flush_stale(struct mv_vcpu *vcpu)
 		return;
 	WARN_ON_ONCE(vmx_invept(to_vmx_vm(vcpu->vm)->eptp));
 	vmx->tlb_gen = gen;
+	vcpu->stats.tlb_flush++;
 }
 
 static void entry_failed(struct mv_vcpu *vcpu, u64 hw_reason)
@@ -81,6 +82,7 @@ static bool run_once(struct mv_vcpu *vcpu, struct vmx_host *host)
 		entry_failed(vcpu, vmcs_read(VM_INSTRUCTION_ERROR));
 		return false;
 	}
+	vcpu->stats.exits++;
 	vcpu->cr2 = native_read_cr2();
 	reason = vmcs_read(VM_EXIT_REASON);
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
@@ -138,11 +140,14 @@ void vmx_run(struct mv_vcpu *vcpu)
 	}
 	vmx_host_save(vcpu, &host);
 	flush_stale(vcpu);
+	vmx_pml_begin(vcpu);
 
 	vcpu->exit.reason = MV_EXIT_NONE;
 	while (run_once(vcpu, &host) && --budget)
 		;
 
+	if (to_vmx(vcpu)->logging)
+		vmx_pml_empty(vcpu);
 	vmx_save_hot(vcpu);
 	vmx_host_restore(vcpu, &host);
 	vmx_end(vcpu, &host);

@@ -24,9 +24,11 @@
 			 X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
 static DEFINE_IDA(vpids);
-static unsigned long *msr_bitmap;
-/* The same, for vCPUs whose x2APIC the CPU virtualizes */
-static unsigned long *x2apic_bitmap;
+/*
+ * [1]: for vCPUs whose x2APIC the CPU virtualizes. The second of each: all other
+ * MSRs exit, since the client's filter denies one of those that need not.
+ */
+static unsigned long *msr_bitmaps[2][2];
 
 /**
  * vmx_pass_msr() - let the guest access an MSR itself (SDM 25.6.9)
@@ -46,6 +48,14 @@ void vmx_pass_msr(unsigned long *bitmap, u32 msr, bool read, bool write)
 		clear_bit(msr & 0x1fff, reads + 2048);
 }
 
+static void pass_direct_msrs(unsigned long *bitmap)
+{
+	vmx_pass_msr(bitmap, MSR_FS_BASE, true, true);
+	vmx_pass_msr(bitmap, MSR_GS_BASE, true, true);
+	vmx_pass_msr(bitmap, MSR_KERNEL_GS_BASE, true, true);
+	vmx_pass_msr(bitmap, MSR_IA32_TSC, true, false);
+}
+
 /**
  * vmx_vmcs_init() - what all VMCSs share
  *
@@ -53,26 +63,31 @@ void vmx_pass_msr(unsigned long *bitmap, u32 msr, bool read, bool write)
  */
 int vmx_vmcs_init(void)
 {
-	msr_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
-	x2apic_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
-	if (!msr_bitmap || !x2apic_bitmap) {
-		vmx_vmcs_exit();
-		return -ENOMEM;
+	unsigned long *bitmap;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		bitmap = (void *)__get_free_page(GFP_KERNEL);
+		if (!bitmap) {
+			vmx_vmcs_exit();
+			return -ENOMEM;
+		}
+		memset(bitmap, 0xff, PAGE_SIZE);
+		if (!(i & 1))
+			pass_direct_msrs(bitmap);
+		if (i & 2)
+			vmx_apic_msr_bitmap(bitmap);
+		msr_bitmaps[i >> 1][i & 1] = bitmap;
 	}
-	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	vmx_pass_msr(msr_bitmap, MSR_FS_BASE, true, true);
-	vmx_pass_msr(msr_bitmap, MSR_GS_BASE, true, true);
-	vmx_pass_msr(msr_bitmap, MSR_KERNEL_GS_BASE, true, true);
-	vmx_pass_msr(msr_bitmap, MSR_IA32_TSC, true, false);
-	memcpy(x2apic_bitmap, msr_bitmap, PAGE_SIZE);
-	vmx_apic_msr_bitmap(x2apic_bitmap);
 	return 0;
 }
 
 void vmx_vmcs_exit(void)
 {
-	free_page((unsigned long)msr_bitmap);
-	free_page((unsigned long)x2apic_bitmap);
+	int i;
+
+	for (i = 0; i < 4; i++)
+		free_page((unsigned long)msr_bitmaps[i >> 1][i & 1]);
 	ida_destroy(&vpids);
 }
 
@@ -96,9 +111,12 @@ int vmx_vcpu_create(struct mv_vcpu *vcpu)
 	if (!vmx)
 		return -ENOMEM;
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs) {
-		kfree(vmx);
-		return -ENOMEM;
+	if (!vmx->vmcs)
+		goto free;
+	if (vmx_has_pml()) {
+		vmx->pml = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vmx->pml)
+			goto free_vmcs;
 	}
 	*(u32 *)vmx->vmcs = vmx_config.revision;
 	vmx->fresh = true;
@@ -110,6 +128,12 @@ int vmx_vcpu_create(struct mv_vcpu *vcpu)
 	}
 	vcpu->backend = vmx;
 	return 0;
+
+free_vmcs:
+	free_page((unsigned long)vmx->vmcs);
+free:
+	kfree(vmx);
+	return -ENOMEM;
 }
 
 void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
@@ -118,17 +142,20 @@ void vmx_vcpu_destroy(struct mv_vcpu *vcpu)
 
 	if (vmx->vpid)
 		ida_free(&vpids, vmx->vpid);
+	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->vmcs);
 	kfree(vmx);
 }
 
 /*
  * Instructions that the guest's CPUID does not have raise #UD there. The local
- * APIC is virtualized as its mode wants it.
+ * APIC is virtualized as its mode wants it. Writes are logged while a slot is.
  */
 static void load_features(struct mv_vcpu *vcpu)
 {
 	u32 secondary = vmx_apic_secondary(vcpu, vmx_config.secondary);
+	bool x2apic = vmx_x2apic_virtualized(vcpu);
+	unsigned long *bitmap = msr_bitmaps[x2apic][vcpu->vm->msrs_exit];
 
 	if (!to_vmx(vcpu)->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
@@ -136,9 +163,10 @@ static void load_features(struct mv_vcpu *vcpu)
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (!vcpu->cpuid.invpcid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	if (!to_vmx(vcpu)->logging)
+		secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
-	vmcs_write(MSR_BITMAP, __pa(vmx_x2apic_virtualized(vcpu) ?
-				    x2apic_bitmap : msr_bitmap));
+	vmcs_write(MSR_BITMAP, __pa(bitmap));
 }
 
 static void setup_controls(struct mv_vcpu *vcpu)
@@ -188,6 +216,7 @@ void vmx_vmcs_setup(struct mv_vcpu *vcpu)
 {
 	setup_controls(vcpu);
 	vmx_apic_setup(vcpu);
+	vmx_pml_setup(vcpu);
 	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);

@@ -54,6 +54,8 @@ enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ }
  * @primary: the primary controls as they stand in the VMCS
  * @host_cr3, @host_cr4, @host_fs_base: as they stand in the host-state area
  * @host_rsp: likewise; kept by the entry stub
+ * @pml: what the CPU logs; a page, or NULL
+ * @logging: it does, or will from the next entry on
  * @timer: the VMX-preemption timer's value as it stands in the VMCS
  * @threshold: likewise the TPR threshold
  * @eoi_loaded: the EOI-exit bitmaps have been written
@@ -72,6 +74,8 @@ struct vmx_vcpu {
 	u32 timer;
 	u32 threshold;
 	bool eoi_loaded;
+	bool logging;
+	u64 *pml;
 };
 
 /* The four-level EPT of one VM */
@@ -102,6 +106,8 @@ struct vmx_host {
 
 extern bool vmx_irqoff_watchdog;
 extern bool vmx_use_apicv;
+extern bool vmx_use_eptad;
+extern bool vmx_use_pml;
 
 /* ---- caps.c: what this CPU can do, and which of it we use ------------------ */
 
@@ -112,6 +118,17 @@ int vmx_caps_init(struct mv_caps *caps);
 static inline bool vmx_has_vpid(void)
 {
 	return vmx_config.secondary & SECONDARY_EXEC_ENABLE_VPID;
+}
+
+/* Accessed and dirty flags in EPT entries */
+static inline bool vmx_has_ept_ad(void)
+{
+	return vmx_config.ept_vpid & VMX_EPT_AD_BIT;
+}
+
+static inline bool vmx_has_pml(void)
+{
+	return vmx_config.secondary & SECONDARY_EXEC_ENABLE_PML;
 }
 
 static inline bool vmx_has_tsc_scaling(void)
@@ -199,10 +216,17 @@ const char *vmx_exit_name(u32 reason);
 
 int vmx_vm_create(struct mv_vm *vm);
 void vmx_vm_destroy(struct mv_vm *vm);
-void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, u32 prot,
+bool vmx_split_exec(void);
+void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 		 struct mv_page_cache *cache);
-bool vmx_ept_zap(struct mv_vm *vm, u64 start, u64 end,
-		 struct list_head *tables);
+bool vmx_ept_change(struct mv_vm *vm, u64 *first, u64 end, enum mv_change how,
+		    struct list_head *tables);
+
+/* ---- pml.c: the CPU's log of what the guest writes ------------------------------- */
+
+void vmx_pml_setup(struct mv_vcpu *vcpu);
+void vmx_pml_begin(struct mv_vcpu *vcpu);
+void vmx_pml_empty(struct mv_vcpu *vcpu);
 
 /* ---- audit.c, dump.c: why an entry failed; what the VMCS holds ------------------- */
 

@@ -247,21 +247,23 @@ void mv_apic_tsc_moved(struct mv_vcpu *vcpu)
 
 /**
  * mv_apic_timer_fire() - the deadline is past
- * @vcpu: the vCPU; lapic->deadline is not later than now
+ * @vcpu: the vCPU
+ * @now: host TSC, not before lapic->deadline; whoever reads it again may have
+ *	moved to a CPU whose TSC is a little behind
  *
  * A periodic timer goes on from its deadline, not from now: it does not drift.
  * Periods that nobody could take are one interrupt.
  *
  * Context: the vCPU's own, also inside the run section.
  */
-void mv_apic_timer_fire(struct mv_vcpu *vcpu)
+void mv_apic_timer_fire(struct mv_vcpu *vcpu, u64 now)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
 	u32 lvt = mv_apic_reg(lapic, APIC_LVTT);
 
 	if (lapic->period)
-		lapic->deadline += ((rdtsc() - lapic->deadline) / lapic->period
-				    + 1) * lapic->period;
+		lapic->deadline += ((now - lapic->deadline) / lapic->period +
+				    1) * lapic->period;
 	else
 		lapic->deadline = MV_NEVER;
 	lapic->tsc_deadline = 0;
@@ -278,8 +280,10 @@ EXPORT_SYMBOL_GPL(mv_apic_timer_fire);
  */
 void mv_apic_timer_check(struct mv_vcpu *vcpu)
 {
-	if (rdtsc() >= vcpu->lapic->deadline)
-		mv_apic_timer_fire(vcpu);
+	u64 now = rdtsc();
+
+	if (now >= vcpu->lapic->deadline)
+		mv_apic_timer_fire(vcpu, now);
 }
 
 /**

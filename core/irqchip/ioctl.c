@@ -18,6 +18,8 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 	if (cap.flags)
 		return -EINVAL;
 	switch (cap.cap) {
+	case MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return mv_set_dirty_options(vm, cap.args[0]);
 	case MINIVMM_CAP_SPLIT_IRQCHIP:
 		return mv_split_irqchip(vm, cap.args[0]);
 	case MINIVMM_CAP_X2APIC_API:
@@ -27,6 +29,11 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 			vm->x2apic_format_32 = true;
 		if (cap.args[0] & MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 			vm->x2apic_no_broadcast_quirk = true;
+		return 0;
+	case MINIVMM_CAP_X86_USER_SPACE_MSR:
+		if (cap.args[0] & ~(u64)MV_MSR_EXIT_REASONS)
+			return -EINVAL;
+		WRITE_ONCE(vm->msr_exits, cap.args[0]);
 		return 0;
 	default:
 		return -EINVAL;

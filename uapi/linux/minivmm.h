@@ -172,6 +172,28 @@ struct minivmm_msr_list {
 	__u32 indices[];
 };
 
+/* MINIVMM_X86_SET_MSR_FILTER: which MSRs the guest may access */
+#define MINIVMM_MSR_FILTER_READ			(1 << 0)
+#define MINIVMM_MSR_FILTER_WRITE		(1 << 1)
+#define MINIVMM_MSR_FILTER_MAX_BITMAP_SIZE	0x600	/* bytes */
+#define MINIVMM_MSR_FILTER_MAX_RANGES		16
+
+struct minivmm_msr_filter_range {
+	__u32 flags;		/* accesses that the range is for */
+	__u32 nmsrs;		/* 0: no range */
+	__u32 base;
+	__u8 *bitmap;		/* a bit for each MSR, 1: allowed */
+};
+
+#define MINIVMM_MSR_FILTER_DEFAULT_ALLOW	(0 << 0)
+#define MINIVMM_MSR_FILTER_DEFAULT_DENY		(1 << 0)
+
+/* The first range that has an MSR, for the access, counts. */
+struct minivmm_msr_filter {
+	__u32 flags;
+	struct minivmm_msr_filter_range ranges[MINIVMM_MSR_FILTER_MAX_RANGES];
+};
+
 #define MINIVMM_CPUID_FLAG_SIGNIFCANT_INDEX	(1 << 0)
 
 struct minivmm_cpuid_entry2 {
@@ -268,6 +290,22 @@ struct minivmm_vcpu_events {
 
 struct minivmm_lapic_state {
 	char regs[MINIVMM_APIC_REG_SIZE];
+};
+
+/* MINIVMM_X86_SET_MCE: an error, for one of the guest's machine-check banks */
+struct minivmm_x86_mce {
+	__u64 status;
+	__u64 addr;
+	__u64 misc;
+	__u64 mcg_status;
+	__u8  bank;
+	__u8  pad1[7];
+	__u64 pad2[3];
+};
+
+/* MINIVMM_SET_VAPIC_ADDR: none is all there is */
+struct minivmm_vapic_addr {
+	__u64 vapic_addr;
 };
 
 /* MINIVMM_SET_SIGNAL_MASK: the mask that holds while MINIVMM_RUN runs. */
@@ -451,6 +489,38 @@ struct minivmm_clock_data {
 	__u32 pad[4];
 };
 
+/*
+ * MINIVMM_REGISTER_COALESCED_MMIO, MINIVMM_UNREGISTER_COALESCED_MMIO: writes there
+ * need not be told of at once
+ */
+struct minivmm_coalesced_mmio_zone {
+	__u64 addr;
+	__u32 size;
+	union {
+		__u32 pad;
+		__u32 pio;	/* 1: ports, 0: memory */
+	};
+};
+
+struct minivmm_coalesced_mmio {
+	__u64 phys_addr;
+	__u32 len;
+	union {
+		__u32 pad;
+		__u32 pio;
+	};
+	__u8  data[8];
+};
+
+/* A page of the run mapping, one for the VM: as many entries as fit */
+#define MINIVMM_COALESCED_MMIO_PAGE_OFFSET	2
+
+struct minivmm_coalesced_mmio_ring {
+	__u32 first;		/* the next to be read; the client's */
+	__u32 last;		/* the next to be written */
+	struct minivmm_coalesced_mmio coalesced_mmio[];
+};
+
 /* MINIVMM_ENABLE_CAP on a VM */
 struct minivmm_enable_cap {
 	__u32 cap;
@@ -462,6 +532,35 @@ struct minivmm_enable_cap {
 /* args[0] for MINIVMM_CAP_X2APIC_API */
 #define MINIVMM_X2APIC_API_USE_32BIT_IDS		(1ULL << 0)
 #define MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK	(1ULL << 1)
+
+/* ------------------------------------------------------------------------ */
+/* Statistics: what the descriptor of MINIVMM_GET_STATS_FD reads as           */
+
+struct minivmm_stats_header {
+	__u32 flags;
+	__u32 name_size;	/* of all names, with the 0 at the end */
+	__u32 num_desc;
+	__u32 id_offset;	/* the VM's or vCPU's name */
+	__u32 desc_offset;
+	__u32 data_offset;
+};
+
+#define MINIVMM_STATS_TYPE_CUMULATIVE	(0x0 << 0)
+#define MINIVMM_STATS_TYPE_INSTANT	(0x1 << 0)
+#define MINIVMM_STATS_UNIT_NONE		(0x0 << 4)
+#define MINIVMM_STATS_UNIT_BYTES	(0x1 << 4)
+#define MINIVMM_STATS_UNIT_SECONDS	(0x2 << 4)
+#define MINIVMM_STATS_UNIT_BOOLEAN	(0x4 << 4)
+#define MINIVMM_STATS_BASE_POW10	(0x0 << 8)
+
+struct minivmm_stats_desc {
+	__u32 flags;
+	__s16 exponent;
+	__u16 size;		/* how many __u64 */
+	__u32 offset;		/* from data_offset */
+	__u32 bucket_size;
+	char name[];
+};
 
 /* ------------------------------------------------------------------------ */
 /* The run page: mmap offset 0 of a vCPU file descriptor                     */
@@ -477,9 +576,16 @@ struct minivmm_enable_cap {
 #define MINIVMM_EXIT_SET_TPR		11
 #define MINIVMM_EXIT_INTERNAL_ERROR	17
 #define MINIVMM_EXIT_IOAPIC_EOI		26
+#define MINIVMM_EXIT_X86_RDMSR		29
+#define MINIVMM_EXIT_X86_WRMSR		30
 
 #define MINIVMM_EXIT_IO_IN	0
 #define MINIVMM_EXIT_IO_OUT	1
+
+/* msr.reason, and args[0] of MINIVMM_CAP_X86_USER_SPACE_MSR */
+#define MINIVMM_MSR_EXIT_REASON_INVAL	(1 << 0)
+#define MINIVMM_MSR_EXIT_REASON_UNKNOWN	(1 << 1)
+#define MINIVMM_MSR_EXIT_REASON_FILTER	(1 << 2)
 
 /* internal.suberror */
 #define MINIVMM_INTERNAL_ERROR_EMULATION		1
@@ -492,6 +598,20 @@ struct minivmm_enable_cap {
 
 /* The page of the run mapping that io.data_offset points into. */
 #define MINIVMM_PIO_PAGE_OFFSET	1
+
+/* minivmm_valid_regs, minivmm_dirty_regs */
+#define MINIVMM_SYNC_X86_REGS		(1UL << 0)
+#define MINIVMM_SYNC_X86_SREGS		(1UL << 1)
+#define MINIVMM_SYNC_X86_EVENTS		(1UL << 2)
+#define MINIVMM_SYNC_X86_VALID_FIELDS	(MINIVMM_SYNC_X86_REGS | \
+					 MINIVMM_SYNC_X86_SREGS | \
+					 MINIVMM_SYNC_X86_EVENTS)
+
+struct minivmm_sync_regs {
+	struct minivmm_regs regs;
+	struct minivmm_sregs sregs;
+	struct minivmm_vcpu_events events;
+};
 
 struct minivmm_run {
 	/* in */
@@ -556,13 +676,22 @@ struct minivmm_run {
 		struct {
 			__u8 vector;
 		} eoi;
+		/* MINIVMM_EXIT_X86_RDMSR, MINIVMM_EXIT_X86_WRMSR */
+		struct {
+			__u8 error;	/* in: not 0: #GP */
+			__u8 pad[7];
+			__u32 reason;
+			__u32 index;
+			__u64 data;	/* RDMSR: in */
+		} msr;
 		char padding[256];
 	};
 
-	/* which registers of s are shared with user space: none yet */
+	/* in: what of s to fill in at the end, what to load at the start */
 	__u64 minivmm_valid_regs;
 	__u64 minivmm_dirty_regs;
 	union {
+		struct minivmm_sync_regs regs;
 		char padding[2048];
 	} s;
 };
@@ -572,6 +701,7 @@ struct minivmm_run {
 
 #define MINIVMM_CAP_IRQCHIP			0
 #define MINIVMM_CAP_HLT				1
+#define MINIVMM_CAP_MMU_SHADOW_CACHE_CONTROL	2
 #define MINIVMM_CAP_USER_MEMORY			3
 #define MINIVMM_CAP_SET_TSS_ADDR		4
 #define MINIVMM_CAP_EXT_CPUID			7
@@ -581,12 +711,14 @@ struct minivmm_run {
 #define MINIVMM_CAP_PIT				11
 #define MINIVMM_CAP_NOP_IO_DELAY		12
 #define MINIVMM_CAP_MP_STATE			14
+#define MINIVMM_CAP_COALESCED_MMIO		15
 #define MINIVMM_CAP_SYNC_MMU			16
 #define MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS	21
 #define MINIVMM_CAP_USER_NMI			22
 #define MINIVMM_CAP_IRQ_ROUTING			25
 #define MINIVMM_CAP_IRQ_INJECT_STATUS		26
 #define MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS	30
+#define MINIVMM_CAP_MCE				31
 #define MINIVMM_CAP_IRQFD			32
 #define MINIVMM_CAP_PIT2			33
 #define MINIVMM_CAP_PIT_STATE2			35
@@ -604,6 +736,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_GET_TSC_KHZ			61
 #define MINIVMM_CAP_MAX_VCPUS			66
 #define MINIVMM_CAP_TSC_DEADLINE_TIMER		72
+#define MINIVMM_CAP_SYNC_REGS			74
 #define MINIVMM_CAP_SIGNAL_MSI			77
 #define MINIVMM_CAP_READONLY_MEM		81
 #define MINIVMM_CAP_IRQFD_RESAMPLE		82
@@ -615,7 +748,11 @@ struct minivmm_run {
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_COALESCED_PIO		162
 #define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
+#define MINIVMM_CAP_X86_USER_SPACE_MSR		188
+#define MINIVMM_CAP_X86_MSR_FILTER		189
+#define MINIVMM_CAP_BINARY_STATS_FD		203
 #define MINIVMM_CAP_PRE_FAULT_MEMORY		236
 
 /* ------------------------------------------------------------------------ */
@@ -630,10 +767,13 @@ struct minivmm_run {
 #define MINIVMM_CHECK_EXTENSION		_IO(MINIVMMIO, 0x03)
 #define MINIVMM_GET_VCPU_MMAP_SIZE	_IO(MINIVMMIO, 0x04)
 #define MINIVMM_GET_SUPPORTED_CPUID	_IOWR(MINIVMMIO, 0x05, struct minivmm_cpuid2)
+#define MINIVMM_X86_GET_MCE_CAP_SUPPORTED	_IOR(MINIVMMIO, 0x9d, __u64)
 
 /* on a VM; MINIVMM_CHECK_EXTENSION too */
 #define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
 #define MINIVMM_GET_DIRTY_LOG		_IOW(MINIVMMIO, 0x42, struct minivmm_dirty_log)
+#define MINIVMM_SET_NR_MMU_PAGES	_IO(MINIVMMIO, 0x44)
+#define MINIVMM_GET_NR_MMU_PAGES	_IO(MINIVMMIO, 0x45)
 #define MINIVMM_SET_USER_MEMORY_REGION \
 	_IOW(MINIVMMIO, 0x46, struct minivmm_userspace_memory_region)
 #define MINIVMM_SET_TSS_ADDR		_IO(MINIVMMIO, 0x47)
@@ -644,6 +784,10 @@ struct minivmm_run {
 #define MINIVMM_SET_IRQCHIP		_IOR(MINIVMMIO, 0x63, struct minivmm_irqchip)
 #define MINIVMM_CREATE_PIT		_IO(MINIVMMIO, 0x64)
 #define MINIVMM_IRQ_LINE_STATUS		_IOWR(MINIVMMIO, 0x67, struct minivmm_irq_level)
+#define MINIVMM_REGISTER_COALESCED_MMIO \
+	_IOW(MINIVMMIO, 0x67, struct minivmm_coalesced_mmio_zone)
+#define MINIVMM_UNREGISTER_COALESCED_MMIO \
+	_IOW(MINIVMMIO, 0x68, struct minivmm_coalesced_mmio_zone)
 #define MINIVMM_SET_GSI_ROUTING		_IOW(MINIVMMIO, 0x6a, struct minivmm_irq_routing)
 #define MINIVMM_IRQFD			_IOW(MINIVMMIO, 0x76, struct minivmm_irqfd)
 #define MINIVMM_CREATE_PIT2		_IOW(MINIVMMIO, 0x77, struct minivmm_pit_config)
@@ -655,6 +799,10 @@ struct minivmm_run {
 #define MINIVMM_ENABLE_CAP		_IOW(MINIVMMIO, 0xa3, struct minivmm_enable_cap)
 #define MINIVMM_SIGNAL_MSI		_IOW(MINIVMMIO, 0xa5, struct minivmm_msi)
 #define MINIVMM_CLEAR_DIRTY_LOG		_IOWR(MINIVMMIO, 0xc0, struct minivmm_clear_dirty_log)
+#define MINIVMM_X86_SET_MSR_FILTER	_IOW(MINIVMMIO, 0xc6, struct minivmm_msr_filter)
+
+/* on a VM and on a vCPU */
+#define MINIVMM_GET_STATS_FD		_IO(MINIVMMIO, 0xce)
 
 /* on a vCPU */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
@@ -673,9 +821,12 @@ struct minivmm_run {
 #define MINIVMM_SET_LAPIC		_IOW(MINIVMMIO, 0x8f, struct minivmm_lapic_state)
 #define MINIVMM_SET_CPUID2		_IOW(MINIVMMIO, 0x90, struct minivmm_cpuid2)
 #define MINIVMM_GET_CPUID2		_IOWR(MINIVMMIO, 0x91, struct minivmm_cpuid2)
+#define MINIVMM_SET_VAPIC_ADDR		_IOW(MINIVMMIO, 0x93, struct minivmm_vapic_addr)
 #define MINIVMM_GET_MP_STATE		_IOR(MINIVMMIO, 0x98, struct minivmm_mp_state)
 #define MINIVMM_SET_MP_STATE		_IOW(MINIVMMIO, 0x99, struct minivmm_mp_state)
 #define MINIVMM_NMI			_IO(MINIVMMIO, 0x9a)
+#define MINIVMM_X86_SETUP_MCE		_IOW(MINIVMMIO, 0x9c, __u64)
+#define MINIVMM_X86_SET_MCE		_IOW(MINIVMMIO, 0x9e, struct minivmm_x86_mce)
 #define MINIVMM_GET_VCPU_EVENTS		_IOR(MINIVMMIO, 0x9f, struct minivmm_vcpu_events)
 #define MINIVMM_SET_VCPU_EVENTS		_IOW(MINIVMMIO, 0xa0, struct minivmm_vcpu_events)
 #define MINIVMM_GET_DEBUGREGS		_IOR(MINIVMMIO, 0xa1, struct minivmm_debugregs)

@@ -503,6 +503,92 @@ guest echo_level
 4:	power_off
 end echo_level
 
+	/*
+	 * Each round of the first CPU looks at all words from WALK to WALK_END, that each
+	 * is as the last round left it, and changes them; then it waits for an interrupt
+	 * of the timer, and for a round of the second CPU, if there is one, which does the
+	 * same to 64 KiB at 0x30000. A dot is a round, 'X' a word that is wrong; 'q' ends it.
+	 */
+#define WALK		0x200000
+#define WALK_END	0x280000
+#define AP_ROUNDS	0x9002
+
+guest walker
+	init_apics walker, 6f, 2, 0
+	start_second_cpu walker, 7f, 9f
+	start_timer
+	movl	$WALK, %edi
+1:	movl	%edi, (%edi)
+	addl	$4, %edi
+	cmpl	$WALK_END, %edi
+	jb	1b
+	xorl	%ebp, %ebp
+	putc	'>'
+1:	sti
+	movl	$WALK, %edi
+2:	leal	(%ebp, %edi), %eax
+	cmpl	%eax, (%edi)
+	jne	5f
+	incl	(%edi)
+	addl	$4, %edi
+	cmpl	$WALK_END, %edi
+	jb	2b
+	incl	%ebp
+	cli
+	movl	%ecx, %ebx
+3:	sti
+	hlt
+	cli
+	cmpl	%ebx, %ecx
+	je	3b
+	sti
+	cmpb	$0, AP_FLAG
+	je	4f
+	movw	AP_ROUNDS, %bx
+3:	inb	$0x80, %al
+	cmpb	$2, AP_FLAG
+	je	5f
+	cmpw	AP_ROUNDS, %bx
+	je	3b
+4:	putc	'.'
+	movw	$COM1_LSR, %dx
+	inb	%dx, %al
+	testb	$LSR_DR, %al
+	jz	1b
+	movw	$COM1, %dx
+	inb	%dx, %al
+	cmpb	$'q', %al
+	jne	1b
+	putc	'K'
+	power_off
+5:	putc	'X'
+	power_off
+6:	incl	%ecx
+	movl	$0, APIC_EOI
+	iret
+	.code16
+7:	movb	$1, AP_FLAG
+	movw	$0x3000, %ax
+	movw	%ax, %es
+	xorw	%bx, %bx
+	sti
+1:	xorw	%di, %di
+2:	cmpw	%bx, %es:(%di)
+	jne	8f
+	incw	%es:(%di)
+	addw	$2, %di
+	jnz	2b
+	incw	%bx
+	movw	%bx, AP_ROUNDS
+	inb	$0x80, %al
+	jmp	1b
+8:	movb	$2, AP_FLAG
+1:	inb	$0x80, %al
+	jmp	1b
+	.code32
+9:
+end walker
+
 	.code64
 	/* 64 bits: ports and addresses that nobody claims read as ones. */
 guest unclaimed

@@ -14,7 +14,7 @@
 #include "tap.h"
 
 #define SPAWN_MAX_ARGS	24
-#define SPAWN_TIMEOUT_S	30
+#define SPAWN_TIMEOUT_S	60
 
 struct spawn {
 	pid_t pid;
@@ -62,22 +62,29 @@ static inline void spawn_start(struct spawn *s, bool input, int (*command)(int, 
 	s->out = out[0];
 }
 
+/* Waits for more of what the child writes. Return: false if it closes its output. */
+static inline bool spawn_read_some(struct spawn *s)
+{
+	char buf[4096];
+	ssize_t n = read(s->out, buf, sizeof(buf));
+
+	if (n <= 0)
+		return false;
+	s->text = realloc(s->text, s->len + n + 1);
+	memcpy(s->text + s->len, buf, n);
+	s->len += n;
+	s->text[s->len] = 0;
+	return true;
+}
+
 /* Reads until the child closes its output, or until @until shows up in it. */
 static inline bool spawn_read(struct spawn *s, const char *until)
 {
 	for (;;) {
-		char buf[4096];
-		ssize_t n;
-
 		if (until && s->text && strstr(s->text, until))
 			return true;
-		n = read(s->out, buf, sizeof(buf));
-		if (n <= 0)
+		if (!spawn_read_some(s))
 			return !until;
-		s->text = realloc(s->text, s->len + n + 1);
-		memcpy(s->text + s->len, buf, n);
-		s->len += n;
-		s->text[s->len] = 0;
 	}
 }
 

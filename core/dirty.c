@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The dirty log: which pages of a slot have been written since it was last
+ * asked.
+ *
+ * A page whose bit is 0 shows its next write: the guest's by a fault, or in the
+ * CPU's own log (mv_caps.logs_writes), ours by mv_mark_dirty(). A harvest takes
+ * the bits first and protects the pages after that, so a write in between is in
+ * the pages that the client is about to copy.
+ */
+#include <linux/bitmap.h>
+#include <linux/find.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "core.h"
+#include "slots.h"
+
+static unsigned long *harvest(struct mv_dirty *dirty)
+{
+	return &dirty->bits[dirty->nlongs];
+}
+
+static bool initially_set(const struct mv_vm *vm)
+{
+	return vm->dirty_options & MINIVMM_DIRTY_LOG_INITIALLY_SET;
+}
+
+/**
+ * mv_dirty_alloc() - a log, as it is at the start
+ * @vm: whose options say whether all pages count as written
+ * @npages: of the slot
+ *
+ * Context: may sleep, slots->lock held. Return: the log, or NULL.
+ */
+struct mv_dirty *mv_dirty_alloc(struct mv_vm *vm, u64 npages)
+{
+	unsigned long nlongs = BITS_TO_LONGS(npages);
+	struct mv_dirty *dirty;
+
+	dirty = kvzalloc(struct_size(dirty, bits, 2 * nlongs),
+			 GFP_KERNEL_ACCOUNT);
+	if (!dirty)
+		return NULL;
+	dirty->nlongs = nlongs;
+	if (initially_set(vm))
+		bitmap_set(dirty->bits, 0, npages);
+	return dirty;
+}
+
+static void set_log(struct mv_vm *vm, struct mv_slot *slot,
+		    struct mv_dirty *dirty)
+{
+	mv_lock_frames(vm);
+	slot->dirty = dirty;
+	WRITE_ONCE(vm->nr_logging, vm->nr_logging + (dirty ? 1 : -1));
+	mv_unlock_frames(vm);
+}
+
+/**
+ * mv_dirty_start() - log the writes to a slot
+ * @vm: the VM
+ * @slot: not logged
+ * @dirty: its new log
+ *
+ * Pages that count as written need no protection yet.
+ *
+ * Context: may sleep, slots->lock held.
+ */
+void mv_dirty_start(struct mv_vm *vm, struct mv_slot *slot,
+		    struct mv_dirty *dirty)
+{
+	set_log(vm, slot, dirty);
+	if (initially_set(vm))
+		return;
+	mv_change_frames(vm, slot->gfn, slot->gfn + slot->npages, MV_PROTECT);
+	mv_flush_guest_tlbs(vm);
+}
+
+/**
+ * mv_dirty_stop() - log them no longer
+ * @vm: the VM
+ * @slot: logged
+ *
+ * All that was mapped in small pages goes, and comes back in large ones.
+ *
+ * Context: may sleep, slots->lock held.
+ */
+void mv_dirty_stop(struct mv_vm *vm, struct mv_slot *slot)
+{
+	struct mv_dirty *dirty = slot->dirty;
+
+	set_log(vm, slot, NULL);
+	mv_change_frames(vm, slot->gfn, slot->gfn + slot->npages, MV_UNMAP);
+	mv_flush_guest_tlbs(vm);
+	kvfree_rcu(dirty, rcu);
+}
+
+/**
+ * mv_mark_dirty() - guest memory has just been written
+ * @vcpu: on whose behalf
+ * @gpa: where, one page
+ *
+ * Call it after the write, so that whoever finds the bit finds the data.
+ *
+ * Context: any, also inside the run section.
+ */
+void mv_mark_dirty(struct mv_vcpu *vcpu, u64 gpa)
+{
+	u64 gfn = gpa >> PAGE_SHIFT;
+	const struct mv_slot *slot;
+	struct mv_dirty *dirty;
+
+	if (!READ_ONCE(vcpu->vm->nr_logging))
+		return;
+	rcu_read_lock();
+	slot = mv_find_slot(vcpu, gfn);
+	dirty = slot ? READ_ONCE(slot->dirty) : NULL;
+	if (dirty)
+		set_bit(gfn - slot->gfn, dirty->bits);
+	rcu_read_unlock();
+}
+EXPORT_SYMBOL_GPL(mv_mark_dirty);
+
+/**
+ * mv_set_dirty_options() - MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2
+ * @vm: the VM
+ * @options: MV_DIRTY_OPTIONS; the second needs the first
+ *
+ * Context: may sleep. Return: 0 or -EINVAL.
+ */
+int mv_set_dirty_options(struct mv_vm *vm, u64 options)
+{
+	if (options & ~(u64)MV_DIRTY_OPTIONS ||
+	    options == MINIVMM_DIRTY_LOG_INITIALLY_SET)
+		return -EINVAL;
+	mutex_lock(&vm->slots->lock);
+	vm->dirty_options = options;
+	mutex_unlock(&vm->slots->lock);
+	return 0;
+}
+
+/* ---- the client's side ---------------------------------------------------- */
+
+static struct mv_slot *logged_slot(struct mv_vm *vm, u32 id)
+{
+	struct mv_slot *slot;
+
+	if (id >= MV_MAX_SLOTS)
+		return ERR_PTR(-EINVAL);
+	slot = xa_load(&vm->slots->by_id, id);
+	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
+}
+
+/* Pages [@first, @end) of the slot that were harvested show writes again. */
+static void protect_harvest(struct mv_vm *vm, struct mv_slot *slot, u64 first,
+			    u64 end)
+{
+	unsigned long from = first, to;
+	const unsigned long *taken = harvest(slot->dirty);
+
+	for_each_set_bitrange_from(from, to, taken, end) {
+		mv_change_frames(vm, slot->gfn + from, slot->gfn + to,
+				 MV_PROTECT);
+		cond_resched();
+	}
+	mv_flush_guest_tlbs(vm);
+}
+
+/* The CPUs' own logs come into ours when they leave the guest. */
+static void empty_cpu_logs(struct mv_vm *vm)
+{
+	if (mv_ops->caps.logs_writes)
+		mv_leave_guest(vm);
+}
+
+static void take_log(struct mv_vm *vm, struct mv_slot *slot)
+{
+	struct mv_dirty *dirty = slot->dirty;
+	unsigned long i;
+
+	for (i = 0; i < dirty->nlongs; i++) {
+		unsigned long *word = &dirty->bits[i];
+
+		harvest(dirty)[i] = READ_ONCE(*word) ? xchg(word, 0) : 0;
+	}
+	protect_harvest(vm, slot, 0, slot->npages);
+}
+
+/* The client did not get it. */
+static void give_log_back(struct mv_dirty *dirty)
+{
+	unsigned long i;
+
+	for (i = 0; i < dirty->nlongs; i++)
+		atomic_long_or(harvest(dirty)[i],
+			       (atomic_long_t *)&dirty->bits[i]);
+}
+
+static int get_log(struct mv_vm *vm, const struct minivmm_dirty_log *log)
+{
+	struct mv_slot *slot = logged_slot(vm, log->slot);
+	struct mv_dirty *dirty;
+	unsigned long *from;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	empty_cpu_logs(vm);
+	dirty = slot->dirty;
+	from = dirty->bits;
+	if (!vm->dirty_options) {
+		take_log(vm, slot);
+		from = harvest(dirty);
+	}
+	if (!copy_to_user(log->dirty_bitmap, from,
+			  dirty->nlongs * sizeof(*from)))
+		return 0;
+	if (!vm->dirty_options)
+		give_log_back(dirty);
+	return -EFAULT;
+}
+
+/**
+ * mv_get_dirty_log() - MINIVMM_GET_DIRTY_LOG
+ * @vm: the VM
+ * @log: which slot, and where its bitmap goes
+ *
+ * Clears the log, unless the client does that itself.
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL, -ENOENT if that slot is not logged, -EFAULT.
+ */
+int mv_get_dirty_log(struct mv_vm *vm, const struct minivmm_dirty_log *log)
+{
+	int ret;
+
+	mutex_lock(&vm->slots->lock);
+	ret = get_log(vm, log);
+	mutex_unlock(&vm->slots->lock);
+	return ret;
+}
+
+/* Whole words, or up to the slot's end */
+static bool valid_part(const struct mv_slot *slot,
+		       const struct minivmm_clear_dirty_log *log)
+{
+	u64 left;
+
+	if (log->first_page > slot->npages || log->first_page % BITS_PER_LONG)
+		return false;
+	left = slot->npages - log->first_page;
+	return log->num_pages == left ||
+	       (log->num_pages < left && log->num_pages % BITS_PER_LONG == 0);
+}
+
+static int clear_log(struct mv_vm *vm,
+		     const struct minivmm_clear_dirty_log *log)
+{
+	struct mv_slot *slot = logged_slot(vm, log->slot);
+	unsigned long nlongs = BITS_TO_LONGS((u64)log->num_pages), i;
+	unsigned long *word, *taken;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (!valid_part(slot, log))
+		return -EINVAL;
+	word = &slot->dirty->bits[log->first_page / BITS_PER_LONG];
+	taken = &harvest(slot->dirty)[log->first_page / BITS_PER_LONG];
+	if (copy_from_user(taken, log->dirty_bitmap, nlongs * sizeof(*taken)))
+		return -EFAULT;
+	empty_cpu_logs(vm);
+	for (i = 0; i < nlongs; i++)
+		if (taken[i])
+			taken[i] &= atomic_long_fetch_andnot(taken[i],
+						(atomic_long_t *)&word[i]);
+	protect_harvest(vm, slot, log->first_page,
+			log->first_page + log->num_pages);
+	return 0;
+}
+
+/**
+ * mv_clear_dirty_log() - MINIVMM_CLEAR_DIRTY_LOG
+ * @vm: the VM
+ * @log: which pages of which slot
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL, -ENOENT if that slot is not logged, -EFAULT.
+ */
+int mv_clear_dirty_log(struct mv_vm *vm,
+		       const struct minivmm_clear_dirty_log *log)
+{
+	int ret;
+
+	mutex_lock(&vm->slots->lock);
+	ret = clear_log(vm, log);
+	mutex_unlock(&vm->slots->lock);
+	return ret;
+}

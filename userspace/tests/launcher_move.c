@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Machines that are saved, restored and moved while their guest, which notices any
+ * word of its memory and any interrupt that is lost, runs. Runs where a virtual
+ * machine device is: on /dev/minivmm, or on the device named by the first argument.
+ */
+#include <fcntl.h>
+#include <linux/minivmm.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base.h"
+#include "options.h"
+#include "report.h"
+#include "spawn.h"
+#include "unix_socket.h"
+#include "vm.h"
+
+extern const u8 guest_walker[], guest_walker_end[];
+
+#define ROUNDS		3	/* of the guest, that show that it runs */
+#define UNLIMITED	(~0ULL)
+
+static const char *device = VM_DEFAULT_DEVICE;
+static char dir[32];
+
+static const char *path(const char *name)
+{
+	static char paths[8][64];
+	static unsigned int next;
+	char *p = paths[next++ % ARRAY_SIZE(paths)];
+
+	snprintf(p, sizeof(paths[0]), "%s/%s", dir, name);
+	return p;
+}
+
+static const char *sock(const char *name)
+{
+	static char names[8][72];
+	static unsigned int next;
+	char *p = names[next++ % ARRAY_SIZE(names)];
+
+	snprintf(p, sizeof(names[0]), "unix:%s", path(name));
+	return p;
+}
+
+static void wait_for_file(const char *name)
+{
+	static const struct timespec while_it_starts = { .tv_nsec = 1000000 };
+
+	while (access(path(name), F_OK))
+		nanosleep(&while_it_starts, NULL);
+}
+
+/* ------------------------------------------------------------------------ */
+/* The guest                                                                 */
+
+static void write_file(const char *name, const void *data, size_t size)
+{
+	int fd = open(path(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		exit(99);
+	close(fd);
+}
+
+static unsigned int rounds(const struct spawn *s)
+{
+	unsigned int n = 0;
+
+	for (const char *c = s->text; c && *c; c++)
+		n += *c == '.';
+	return n;
+}
+
+/* Some more rounds of the guest, without a word that is wrong. */
+static bool runs(struct spawn *s)
+{
+	unsigned int begin = rounds(s);
+
+	while (rounds(s) < begin + ROUNDS) {
+		size_t len = s->len;
+
+		spawn_read_some(s);
+		if (s->len == len || strchr(s->text, 'X') || strstr(s->text, "minivmm:"))
+			return false;
+	}
+	return true;
+}
+
+static void start_walker(struct spawn *s, const char *irqchip, const char *cpus)
+{
+	spawn_start(s, true, command_raw, path("walker"), "--mode", "32", "-m", "4M", "--dev",
+		    device, "-c", cpus, "--irqchip", irqchip, "--control", sock("control"),
+		    "--migrate-to", sock("incoming"), NULL);
+	CHECK(runs(s), "the guest runs");
+}
+
+/* The guest ends as it should. */
+static void end_walker(struct spawn *s, const char *what)
+{
+	unsigned int failures = tap_failures;
+
+	CHECK(runs(s), what);
+	if (write(s->in, "q", 1) != 1)
+		exit(99);
+	EQUAL(spawn_end(s), EXIT_POWERED_OFF, "and powers off when told to");
+	CHECK(strstr(s->text, "K") && !strstr(s->text, "X"), "its memory is right");
+	spawn_free(s, failures);
+}
+
+/* @text: what it says last. */
+static void ends(struct spawn *s, int code, const char *text, const char *what)
+{
+	unsigned int failures = tap_failures;
+
+	EQUAL(spawn_end(s), code, what);
+	CHECK(strstr(s->text, text), text);
+	spawn_free(s, failures);
+}
+
+static void start_incoming(struct spawn *s)
+{
+	unlink(path("incoming"));
+	spawn_start(s, true, command_run, "--incoming", sock("incoming"), "--dev", device,
+		    "--control", sock("control2"), NULL);
+	wait_for_file("incoming");
+}
+
+static void snapshot(const char *file, int code, const char *text, const char *what)
+{
+	struct spawn s;
+
+	spawn_start(&s, false, command_snapshot, path(file), "--control", sock("control"), NULL);
+	ends(&s, code, text, what);
+}
+
+static void start_restored(struct spawn *s, const char *file)
+{
+	spawn_start(s, true, command_run, "--restore", path(file), "--dev", device, NULL);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Between two launchers, as a wire that can be cut                          */
+
+/* Bytes to pass on, and to keep back at the end: then it is cut. */
+struct wire {
+	u64 limit;
+	u64 keep;
+	u64 passed;
+};
+
+/* Return: whether something came, before long silence. */
+static bool readable(int fd, int other)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
+
+	return poll(fds, 2, 1000) > 0;
+}
+
+static void cut_after(struct wire *wire, int from, int to)
+{
+	static u8 held[8192];
+	u64 nr_held = 0;
+
+	while (readable(from, to) && wire->passed < wire->limit) {
+		u8 buf[4096 + sizeof(held)];
+		u64 n, room = wire->limit - wire->passed;
+		ssize_t got;
+
+		memcpy(buf, held, nr_held);
+		got = recv(from, buf + nr_held, 4096, MSG_DONTWAIT);
+		if (got <= 0)
+			break;
+		n = nr_held + got > wire->keep ? nr_held + got - wire->keep : 0;
+		n = n < room ? n : room;
+		nr_held += got - n;
+		if (n && send(to, buf, n, MSG_NOSIGNAL) != (ssize_t)n)
+			break;
+		wire->passed += n;
+		if (nr_held > sizeof(held))
+			break;
+		memcpy(held, buf + n, nr_held);
+	}
+}
+
+/* Connects who migrates to "wire" with who waits at "incoming". */
+static void pass_on(struct wire *wire, int listen_fd)
+{
+	const struct unix_address to = parse_unix("test", sock("incoming"));
+	int from_fd = accept(listen_fd, NULL, NULL);
+	int to_fd = unix_connect(&to, SOCK_STREAM);
+
+	cut_after(wire, from_fd, to_fd);
+	close(from_fd);
+	close(to_fd);
+}
+
+/* A migration over a wire that is cut: the source goes on. */
+static void cut(struct spawn *source, struct wire wire, const char *what)
+{
+	const struct unix_address address = parse_unix("test", sock("wire"));
+	int listen_fd = unix_listen(&address, SOCK_STREAM);
+	struct spawn destination, client;
+
+	start_incoming(&destination);
+	spawn_start(&client, false, command_migrate, sock("wire"), "--control", sock("control"),
+		    NULL);
+	pass_on(&wire, listen_fd);
+	printf("# cut after %llu bytes\n", wire.passed);
+	ends(&client, EXIT_SETUP, "minivmm: unix:", what);
+	ends(&destination, EXIT_SETUP, "truncated", "the destination gives up");
+	CHECK(runs(source), "the source goes on");
+	close(listen_fd);
+}
+
+static void migrate(struct spawn *source, int code, const char *text, const char *what)
+{
+	struct spawn client;
+
+	(void)source;
+	spawn_start(&client, false, command_migrate, sock("incoming"), "--control",
+		    sock("control"), NULL);
+	ends(&client, code, text, what);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Tests                                                                     */
+
+static void test_migrate(const char *irqchip, const char *cpus)
+{
+	struct spawn source, destination;
+
+	printf("# migration, --irqchip %s, %s CPUs\n", irqchip, cpus);
+	start_walker(&source, irqchip, cpus);
+	start_incoming(&destination);
+	migrate(&source, EXIT_POWERED_OFF, "", "a migration");
+	ends(&source, EXIT_MOVED, "minivmm: the guest has moved", "the source ends");
+	CHECK(access(path("control"), F_OK), "and its control socket is gone");
+	end_walker(&destination, "the destination goes on");
+}
+
+static void test_snapshot(const char *irqchip, const char *cpus)
+{
+	struct spawn source, restored;
+
+	printf("# snapshot, --irqchip %s, %s CPUs\n", irqchip, cpus);
+	start_walker(&source, irqchip, cpus);
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot");
+	end_walker(&source, "the guest goes on after it");
+	start_restored(&restored, "snapshot");
+	end_walker(&restored, "and from it");
+}
+
+/* There and back, by signal, and on from a snapshot of the moved one. */
+static void test_chain(void)
+{
+	struct spawn first, second, client;
+
+	printf("# chain\n");
+	start_walker(&first, "user", "2");
+	start_incoming(&second);
+	kill(first.pid, SIGUSR1);
+	ends(&first, EXIT_MOVED, "has moved", "a migration by signal");
+	CHECK(runs(&second), "the destination goes on");
+	start_incoming(&first);
+	spawn_start(&client, false, command_migrate, sock("incoming"), "--control",
+		    sock("control2"), NULL);
+	ends(&client, EXIT_POWERED_OFF, "", "the next migration");
+	ends(&second, EXIT_MOVED, "has moved", "the first destination ends");
+	end_walker(&first, "the second goes on");
+}
+
+/* Whatever becomes of the destination, the guest goes on. */
+static void test_cuts(const char *irqchip)
+{
+	static const u64 limits[] = { 0, 7, 16, 30, 5000, 200000 };
+	static const u64 keeps[] = { 1, 24, 1000, 8000 };
+	struct spawn source, destination;
+
+	printf("# cut wires, --irqchip %s\n", irqchip);
+	start_walker(&source, irqchip, "2");
+	for (unsigned int i = 0; i < ARRAY_SIZE(limits); i++)
+		cut(&source, (struct wire){ .limit = limits[i] }, "cut early");
+	for (unsigned int i = 0; i < ARRAY_SIZE(keeps); i++)
+		cut(&source, (struct wire){ .limit = UNLIMITED, .keep = keeps[i] },
+		    "cut near the end");
+
+	unlink(path("incoming"));
+	migrate(&source, EXIT_SETUP, "nobody waits there", "no destination");
+	CHECK(runs(&source), "the source goes on");
+	start_incoming(&destination);
+	migrate(&source, EXIT_POWERED_OFF, "", "after all that it can still migrate");
+	ends(&source, EXIT_MOVED, "has moved", "the source ends");
+	end_walker(&destination, "the destination goes on");
+}
+
+/* A destination that is there, but cannot run the guest, is killed, or no launcher. */
+static void test_destinations(void)
+{
+	const struct unix_address address = parse_unix("test", sock("incoming"));
+	struct spawn source, destination, client;
+	int listen_fd, fd;
+
+	printf("# bad destinations\n");
+	start_walker(&source, "user", "1");
+	spawn_start(&destination, false, command_run, "--incoming", sock("incoming"), "--dev",
+		    "/nonexistent", NULL);
+	wait_for_file("incoming");
+	migrate(&source, EXIT_SETUP, "has not taken the guest", "it has no device");
+	ends(&destination, EXIT_DEVICE, "No such file", "it says so");
+	CHECK(runs(&source), "the source goes on");
+
+	start_incoming(&destination);
+	kill(destination.pid, SIGSTOP);
+	spawn_start(&client, false, command_migrate, sock("incoming"), "--control",
+		    sock("control"), NULL);
+	CHECK(runs(&source), "it hangs: the source goes on");
+	kill(destination.pid, SIGKILL);
+	ends(&client, EXIT_SETUP, "minivmm: unix:", "it is killed");
+	ends(&destination, 128 + SIGKILL, "", "it is gone");
+	CHECK(runs(&source), "the source goes on");
+
+	listen_fd = unix_listen(&address, SOCK_STREAM);
+	spawn_start(&client, false, command_migrate, sock("incoming"), "--control",
+		    sock("control"), NULL);
+	fd = accept(listen_fd, NULL, NULL);
+	if (write(fd, "taxed\n", 6) != 6)
+		exit(99);
+	while (readable(fd, -1)) {
+		char buf[4096];
+
+		if (read(fd, buf, sizeof(buf)) <= 0)
+			break;
+	}
+	ends(&client, EXIT_SETUP, "has not taken the guest", "it answers something else");
+	close(fd);
+	close(listen_fd);
+	end_walker(&source, "the source goes on");
+}
+
+static u8 *read_file(const char *name, size_t *size)
+{
+	int fd = open(path(name), O_RDONLY);
+	struct stat st;
+	u8 *data;
+
+	if (fd < 0 || fstat(fd, &st))
+		exit(99);
+	*size = st.st_size;
+	data = malloc(*size);
+	if (read(fd, data, *size) != (ssize_t)*size)
+		exit(99);
+	close(fd);
+	return data;
+}
+
+static void refused(const u8 *data, size_t size, const char *text, const char *what)
+{
+	struct spawn s;
+
+	write_file("bad", data, size);
+	start_restored(&s, "bad");
+	ends(&s, EXIT_SETUP, text, what);
+}
+
+static void test_damage(void)
+{
+	static const int parts[] = { 1, 7, 50, 500, 998 };
+	struct spawn source;
+	size_t size;
+	u8 *data;
+
+	printf("# damaged snapshots\n");
+	start_walker(&source, "user", "2");
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot");
+	end_walker(&source, "the guest goes on after it");
+	data = read_file("snapshot", &size);
+	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++) {
+		size_t at = size * parts[i] / 1000;
+
+		refused(data, at, "truncated", "a part of a snapshot");
+		data[at] ^= 1 << i;
+		refused(data, size, "damaged at byte", "a bit that is wrong");
+		data[at] ^= 1 << i;
+	}
+	refused(data, 0, "truncated", "an empty file");
+	refused(data, size - 1, "truncated", "all but one byte");
+	data[0] ^= 1;
+	refused(data, size, "not a saved machine", "some other file");
+	data[0] ^= 1;
+	data[8]++;
+	refused(data, size, "its format has version 2", "a version to come");
+	data[8]--;
+	data = realloc(data, size + 1);
+	data[size] = 0;
+	refused(data, size + 1, "something follows its end", "a byte too many");
+	free(data);
+	start_restored(&source, "snapshot");
+	end_walker(&source, "undamaged it is good");
+}
+
+static void test_requests(void)
+{
+	struct spawn source;
+	char link[64];
+
+	printf("# requests\n");
+	snapshot("snapshot", EXIT_SETUP, "no machine listens there", "nobody to ask");
+	start_walker(&source, "user", "1");
+	snprintf(link, sizeof(link), "%s.part", path("full"));
+	if (symlink("/dev/full", link))
+		exit(99);
+	snapshot("full", EXIT_SETUP, "cannot write: No space left", "a full disk");
+	CHECK(access(path("full"), F_OK) && access(link, F_OK), "nothing is left of it");
+	end_walker(&source, "the guest goes on");
+}
+
+static bool has(int cap)
+{
+	int fd = open(device, O_RDWR);
+	int value = ioctl(fd, MINIVMM_CHECK_EXTENSION, cap);
+
+	close(fd);
+	return value > 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int cap;
+	} modes[] = {
+		{ "user", MINIVMM_CAP_USER_MEMORY },
+		{ "split", MINIVMM_CAP_SPLIT_IRQCHIP },
+		{ "kernel", MINIVMM_CAP_IRQCHIP },
+	};
+	char command[sizeof(dir) + 8];
+
+	if (argc > 1)
+		device = argv[1];
+	if (access(device, R_OK | W_OK)) {
+		printf("1..0 # SKIP no %s\n", device);
+		return 4;
+	}
+	strcpy(dir, "/tmp/minivmm-move-XXXXXX");
+	if (!mkdtemp(dir))
+		return 99;
+	write_file("walker", guest_walker, guest_walker_end - guest_walker);
+	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (!has(modes[i].cap)) {
+			printf("# %s has no %s interrupt chips\n", device, modes[i].name);
+			continue;
+		}
+		test_snapshot(modes[i].name, "1");
+		test_snapshot(modes[i].name, "2");
+		test_migrate(modes[i].name, "1");
+		test_migrate(modes[i].name, "2");
+	}
+	test_chain();
+	test_cuts(has(MINIVMM_CAP_IRQCHIP) ? "kernel" : "user");
+	test_destinations();
+	test_damage();
+	test_requests();
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command) ? 99 : tap_end();
+}
