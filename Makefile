@@ -63,6 +63,9 @@ test:
 bench:
 	@testbed/bench --kernel $(KERNEL)
 
+bench-growth:
+	@testbed/bench-growth --kernel $(KERNEL)
+
 lint:
 	testbed/lint
 
@@ -75,6 +78,7 @@ help:
 	@echo "make qemu            Debian's QEMU boots Linux on minivmm, machine by machine"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
+	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -98,4 +102,4 @@ help:
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
 .PHONY: all modules modules-all tools launcher selftests unit run qemu test bench \
-	lint clean help
+	bench-growth lint clean help

@@ -40,7 +40,7 @@ static const char * const counters[NR_COUNTERS] = {
 
 static const char *device = "/dev/minivmm";
 static const char *launcher, *boot_kernel, *boot_initrd;
-static bool counting, smp_only;
+static bool counting, smp_only, growth;
 
 /* ------------------------------------------------------------------------ */
 /* What lib/vm.c wants of a test: here a failure ends the program.           */
@@ -518,6 +518,32 @@ static void report(const struct op *op, const char *path, const char *other)
 		show(op, path);
 }
 
+/* testbed/plot-growth reads these lines. */
+static void report_point(const struct op *op, const char *path,
+			 const char *other)
+{
+	struct sample sample = measure(op, path);
+
+	printf("growth %s %u", op->name, op->len);
+	print_cost("", &sample);
+	if (other) {
+		sample = measure(op, other);
+		print_cost("", &sample);
+	}
+	putchar('\n');
+}
+
+static void report_growth(const char *path, const char *other)
+{
+	u32 curve, point;
+	struct op op;
+
+	for (curve = 0; growth_point(curve, 0, &op); curve++)
+		for (point = 0; growth_point(curve, point, &op) && op.measure;
+		     point++)
+			report_point(&op, path, other);
+}
+
 static void usage(void)
 {
 	const struct op *op;
@@ -526,9 +552,10 @@ static void usage(void)
 	fprintf(stderr,
 		"usage: bench [--dev DEVICE | --compare KVM MINIVMM]\n"
 		"             [--launcher FILE --kernel FILE --initrd FILE]\n"
-		"             [--smp-only | OPERATION...]\n"
+		"             [--smp-only | --growth | OPERATION...]\n"
 		"Prints instructions per operation; linux_boot needs all three files.\n"
 		"--smp-only: those that want a host with two CPUs, and no others\n"
+		"--growth: the cost of memory by the guest's size, and by its slots\n"
 		"Operations:");
 	for (i = 0; (op = op_at(i)); i++)
 		fprintf(stderr, " %s", op->name);
@@ -581,6 +608,7 @@ int main(int argc, char **argv)
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "smp-only", no_argument, NULL, 's' },
+		{ "growth", no_argument, NULL, 'g' },
 		{ }
 	};
 	const char *path = device, *other = NULL;
@@ -609,12 +637,17 @@ int main(int argc, char **argv)
 		case 's':
 			smp_only = true;
 			break;
+		case 'g':
+			growth = true;
+			break;
 		default:
 			usage();
 		}
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (optind == argc)
+	if (growth)
+		report_growth(path, other);
+	else if (optind == argc)
 		report_all(path, other);
 	else
 		report_named(argv + optind, path, other);

@@ -81,4 +81,12 @@ void run_to(struct vcpu *vcpu, u32 reason);
 extern const struct op apic_ops[], eventfd_ops[], memory_ops[];
 extern const u32 nr_apic_ops, nr_eventfd_ops, nr_memory_ops;
 
+/**
+ * growth_point - a point of a curve of bench --growth
+ *
+ * op->len is where it is: MiB or slots; op->measure is NULL behind the last.
+ * Returns false behind the last curve.
+ */
+bool growth_point(u32 curve, u32 point, struct op *op);
+
 #endif /* SELFTESTS_BENCH_H */
