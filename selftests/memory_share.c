@@ -27,7 +27,7 @@ static volatile u64 quit, target, held[PAGES], turns[2];
 static void guest_merge(u64 id)
 {
 	volatile u64 *word;
-	u64 page, round;
+	u64 page, round, value;
 
 	asm volatile("sti");
 	for (round = 0; !quit; round++) {
@@ -36,8 +36,9 @@ static void guest_merge(u64 id)
 			GUEST_ASSERT_EQ(*word, held[page]);
 			if ((page / 2 + round) % 16 || held[page] == target)
 				continue;
-			held[page] = target;
-			*word = held[page];
+			/* in this order: the host looks when it sees "held" */
+			*word = value = target;
+			held[page] = value;
 		}
 		turns[id]++;
 	}
