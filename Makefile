@@ -50,6 +50,12 @@ run:
 		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
 		--dev $(DEV) --host-smp $(HOST_SMP)
 
+# The guest of "make run", in the midst of its work.
+migrate snapshot:
+	@testbed/boot-guest --kernel $(KERNEL) --guest-kernel $(GUEST_KERNEL) \
+		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
+		--dev $(DEV) --host-smp $(HOST_SMP) --move $@ </dev/null
+
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
 
@@ -65,6 +71,8 @@ clean:
 help:
 	@echo "make                 modules, launcher and selftests"
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
+	@echo "make migrate         the same, and migrate it to another launcher while it works"
+	@echo "make snapshot        the same, and save and restore it"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
@@ -89,5 +97,5 @@ help:
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
-.PHONY: all modules modules-all tools launcher selftests unit run test bench \
+.PHONY: all modules modules-all tools launcher selftests unit run migrate snapshot test bench \
 	lint clean help
