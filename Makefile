@@ -50,17 +50,18 @@ run:
 		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
 		--dev $(DEV) --host-smp $(HOST_SMP)
 
-# The guest of "make run", in the midst of its work.
-migrate snapshot:
-	@testbed/boot-guest --kernel $(KERNEL) --guest-kernel $(GUEST_KERNEL) \
-		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
-		--dev $(DEV) --host-smp $(HOST_SMP) --move $@ </dev/null
-
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
 
 bench:
 	@testbed/bench --kernel $(KERNEL)
+
+# The guest of "make run", in the midst of its work.
+.PHONY: migrate snapshot
+migrate snapshot:
+	@testbed/boot-guest --kernel $(KERNEL) --guest-kernel $(GUEST_KERNEL) \
+		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
+		--dev $(DEV) --host-smp $(HOST_SMP) --move $@ </dev/null
 
 lint:
 	testbed/lint
@@ -71,10 +72,10 @@ clean:
 help:
 	@echo "make                 modules, launcher and selftests"
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
-	@echo "make migrate         the same, and migrate it to another launcher while it works"
-	@echo "make snapshot        the same, and save and restore it"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
+	@echo "make migrate         boot the guest of make run, migrate it to another launcher"
+	@echo "make snapshot        boot it, save and restore it while it works"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -97,5 +98,5 @@ help:
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
-.PHONY: all modules modules-all tools launcher selftests unit run migrate snapshot test bench \
+.PHONY: all modules modules-all tools launcher selftests unit run test bench \
 	lint clean help
