@@ -290,6 +290,8 @@ int mv_set_events(struct mv_vcpu *vcpu,
 	ev->exception.pending = false;
 	ev->exception.soft = false;
 	ev->exception.vector = events->exception.nr;
+	if (ev->exception.injected && ev->exception.vector == X86_TRAP_BP)
+		mv_set_bp_len(vcpu);
 	ev->exception.has_error = events->exception.has_error_code;
 	ev->exception.error = events->exception.error_code;
 	vcpu->extint = -1;

@@ -39,6 +39,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_SYNC_MMU:
 	case MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case MINIVMM_CAP_USER_NMI:
+	case MINIVMM_CAP_SET_GUEST_DEBUG:
 	case MINIVMM_CAP_IRQ_INJECT_STATUS:
 	case MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS:
 	case MINIVMM_CAP_IRQFD:
@@ -74,6 +75,8 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_SET_GUEST_DEBUG2:
+		return MV_DEBUG_FLAGS;
 	case MINIVMM_CAP_SYNC_REGS:
 		return MINIVMM_SYNC_X86_VALID_FIELDS;
 	case MINIVMM_CAP_INTR_SHADOW:

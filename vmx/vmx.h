@@ -125,10 +125,16 @@ static inline bool vmx_has_apicv(void)
 	return vmx_config.pin & PIN_BASED_POSTED_INTR;
 }
 
-static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
+/* The same for one vCPU, whose debugger may hold interrupts back */
+static inline bool vmx_apicv_on(const struct mv_vcpu *vcpu)
 {
 	return vcpu->lapic && vmx_has_apicv() &&
-	       (vcpu->apic_base & X2APIC_ENABLE);
+	       !mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ);
+}
+
+static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
+{
+	return vmx_apicv_on(vcpu) && (vcpu->apic_base & X2APIC_ENABLE);
 }
 
 /* ---- vmcs.c: the VMCS's life, and moving state through it ------------------ */
@@ -182,6 +188,7 @@ void vmx_set_window(struct mv_vcpu *vcpu, u32 control, bool on);
 
 void vmx_apic_msr_bitmap(unsigned long *bitmap);
 u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary);
+void vmx_apic_load_pin(struct mv_vcpu *vcpu);
 void vmx_apic_setup(struct mv_vcpu *vcpu);
 void vmx_apic_enter(struct mv_vcpu *vcpu);
 bool vmx_apic_waits(struct mv_vcpu *vcpu);

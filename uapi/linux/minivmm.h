@@ -184,6 +184,25 @@ struct minivmm_debugregs {
 	__u64 reserved[9];
 };
 
+/* MINIVMM_SET_GUEST_DEBUG: control */
+#define MINIVMM_GUESTDBG_ENABLE		0x00000001
+#define MINIVMM_GUESTDBG_SINGLESTEP	0x00000002
+#define MINIVMM_GUESTDBG_USE_SW_BP	0x00010000
+#define MINIVMM_GUESTDBG_USE_HW_BP	0x00020000
+#define MINIVMM_GUESTDBG_INJECT_DB	0x00040000
+#define MINIVMM_GUESTDBG_INJECT_BP	0x00080000
+#define MINIVMM_GUESTDBG_BLOCKIRQ	0x00100000
+
+struct minivmm_guest_debug_arch {
+	__u64 debugreg[8];
+};
+
+struct minivmm_guest_debug {
+	__u32 control;
+	__u32 pad;
+	struct minivmm_guest_debug_arch arch;
+};
+
 #define MINIVMM_MP_STATE_RUNNABLE	0
 #define MINIVMM_MP_STATE_UNINITIALIZED	1
 #define MINIVMM_MP_STATE_INIT_RECEIVED	2
@@ -482,6 +501,7 @@ struct minivmm_stats_desc {
 
 #define MINIVMM_EXIT_UNKNOWN		0
 #define MINIVMM_EXIT_IO			2
+#define MINIVMM_EXIT_DEBUG		4
 #define MINIVMM_EXIT_HLT		5
 #define MINIVMM_EXIT_MMIO		6
 #define MINIVMM_EXIT_IRQ_WINDOW_OPEN	7
@@ -522,6 +542,14 @@ struct minivmm_stats_desc {
 					 MINIVMM_SYNC_X86_SREGS | \
 					 MINIVMM_SYNC_X86_EVENTS)
 
+struct minivmm_debug_exit_arch {
+	__u32 exception;	/* 1: #DB, 3: #BP */
+	__u32 pad;
+	__u64 pc;		/* linear */
+	__u64 dr6;
+	__u64 dr7;
+};
+
 struct minivmm_sync_regs {
 	struct minivmm_regs regs;
 	struct minivmm_sregs sregs;
@@ -554,6 +582,10 @@ struct minivmm_run {
 			__u64 hardware_entry_failure_reason;
 			__u32 cpu;
 		} fail_entry;
+		/* MINIVMM_EXIT_DEBUG */
+		struct {
+			struct minivmm_debug_exit_arch arch;
+		} debug;
 		/* MINIVMM_EXIT_IO */
 		struct {
 			__u8 direction;
@@ -628,6 +660,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_SYNC_MMU			16
 #define MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS	21
 #define MINIVMM_CAP_USER_NMI			22
+#define MINIVMM_CAP_SET_GUEST_DEBUG		23
 #define MINIVMM_CAP_IRQ_ROUTING			25
 #define MINIVMM_CAP_IRQ_INJECT_STATUS		26
 #define MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS	30
@@ -662,6 +695,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
 #define MINIVMM_CAP_X86_USER_SPACE_MSR		188
 #define MINIVMM_CAP_X86_MSR_FILTER		189
+#define MINIVMM_CAP_SET_GUEST_DEBUG2		195
 #define MINIVMM_CAP_BINARY_STATS_FD		203
 
 /* ------------------------------------------------------------------------ */
@@ -724,6 +758,7 @@ struct minivmm_run {
 #define MINIVMM_GET_MP_STATE		_IOR(MINIVMMIO, 0x98, struct minivmm_mp_state)
 #define MINIVMM_SET_MP_STATE		_IOW(MINIVMMIO, 0x99, struct minivmm_mp_state)
 #define MINIVMM_NMI			_IO(MINIVMMIO, 0x9a)
+#define MINIVMM_SET_GUEST_DEBUG		_IOW(MINIVMMIO, 0x9b, struct minivmm_guest_debug)
 #define MINIVMM_GET_VCPU_EVENTS		_IOR(MINIVMMIO, 0x9f, struct minivmm_vcpu_events)
 #define MINIVMM_SET_VCPU_EVENTS		_IOW(MINIVMMIO, 0xa0, struct minivmm_vcpu_events)
 #define MINIVMM_GET_DEBUGREGS		_IOR(MINIVMMIO, 0xa1, struct minivmm_debugregs)
