@@ -448,6 +448,7 @@ struct mv_vm {
 	struct mv_msr_filter __rcu *msr_filter;
 	bool msrs_exit;
 	u32 msr_exits;
+	bool triple_fault_event;	/* VCPU_EVENTS have it */
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */

@@ -66,6 +66,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_X86_USER_SPACE_MSR:
 	case MINIVMM_CAP_X86_MSR_FILTER:
 	case MINIVMM_CAP_BINARY_STATS_FD:
+	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();

@@ -28,6 +28,9 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 		if (cap.args[0] & MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 			vm->x2apic_no_broadcast_quirk = true;
 		return 0;
+	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->triple_fault_event, cap.args[0]);
+		return 0;
 	case MINIVMM_CAP_X86_USER_SPACE_MSR:
 		if (cap.args[0] & ~(u64)MV_MSR_EXIT_REASONS)
 			return -EINVAL;

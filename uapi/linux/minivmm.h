@@ -697,6 +697,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_X86_MSR_FILTER		189
 #define MINIVMM_CAP_SET_GUEST_DEBUG2		195
 #define MINIVMM_CAP_BINARY_STATS_FD		203
+#define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
 
 /* ------------------------------------------------------------------------ */
 /* ioctls                                                                    */
