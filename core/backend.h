@@ -399,6 +399,8 @@ struct mv_vcpu_stats {
  * @msrs_exit: that filter denies MSRs which otherwise need no exit
  * @msr_exits: failures of RDMSR and WRMSR that are the client's to handle,
  *	MINIVMM_MSR_EXIT_REASON_*
+ * @disabled_exits: MINIVMM_X86_DISABLE_EXITS_*: what guests do without an exit;
+ *	constant once a vCPU exists
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -449,6 +451,7 @@ struct mv_vm {
 	bool msrs_exit;
 	u32 msr_exits;
 	bool triple_fault_event;	/* VCPU_EVENTS have it */
+	u32 disabled_exits;
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */

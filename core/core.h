@@ -306,6 +306,13 @@ int mv_yield(struct mv_vcpu *vcpu);
 #define MV_X2APIC_API_FLAGS	(MINIVMM_X2APIC_API_USE_32BIT_IDS | \
 				 MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
+/*
+ * MWAIT is not among them: the timer that ends a guest's run stops in the deeper
+ * of the C-states that a guest could ask for (SDM 26.5.1).
+ */
+#define MV_DISABLE_EXITS	(MINIVMM_X86_DISABLE_EXITS_HLT | \
+				 MINIVMM_X86_DISABLE_EXITS_PAUSE)
+
 int mv_irq_init(struct mv_vm *vm);
 void mv_irq_destroy(struct mv_vm *vm);
 int mv_irq_ioctl(struct mv_vm *vm, unsigned int cmd, void __user *argp);

@@ -76,6 +76,8 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_X86_DISABLE_EXITS:
+		return MV_DISABLE_EXITS;
 	case MINIVMM_CAP_SET_GUEST_DEBUG2:
 		return MV_DEBUG_FLAGS;
 	case MINIVMM_CAP_SYNC_REGS:

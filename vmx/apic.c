@@ -87,7 +87,8 @@ u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary)
 {
 	u32 off = 0;
 
-	if (!vcpu->lapic)
+	if (!vcpu->lapic ||
+	    (vcpu->vm->disabled_exits & MINIVMM_X86_DISABLE_EXITS_PAUSE))
 		off = SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!vmx_apicv_on(vcpu))
 		off |= SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;

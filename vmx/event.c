@@ -140,6 +140,9 @@ void vmx_inject(struct mv_vcpu *vcpu)
 	vcpu->check_events = false;
 	inject_first(vcpu, shadow);
 	now = to_vmx(vcpu)->injecting;
+	/* Few events can be injected into a CPU that is in a HLT (SDM 27.3.1.5). */
+	if (vmx_hlt_in_guest(vcpu) && now)
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	nmi_waits = ev->nmi.pending || (ev->nmi.injected && now != VMX_INJ_NMI);
 	irq_waits = (ev->interrupt.queued && now != VMX_INJ_IRQ) ||
 		    vmx_apic_waits(vcpu);

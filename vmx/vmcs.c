@@ -194,6 +194,8 @@ static void setup_controls(struct mv_vcpu *vcpu)
 		~(vcpu->lapic ? CPU_BASED_CR8_LOAD_EXITING |
 				CPU_BASED_CR8_STORE_EXITING :
 				CPU_BASED_TPR_SHADOW);
+	if (vmx_hlt_in_guest(vcpu))
+		vmx->primary &= ~CPU_BASED_HLT_EXITING;
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_config.exit);
 
@@ -359,6 +361,9 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 	vcpu->dirty = 0;
 	if (dirty & MV_STATE_RIP)
 		vmcs_write(GUEST_RIP, vcpu->rip);
+	/* It was in a HLT, perhaps, but has been told to go on elsewhere. */
+	if ((dirty & MV_STATE_RIP) && vmx_hlt_in_guest(vcpu))
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	if (dirty & MV_STATE_RSP)
 		vmcs_write(GUEST_RSP, vcpu->regs[MV_RSP]);
 	if (dirty & MV_STATE_RFLAGS)

@@ -132,6 +132,13 @@ static inline bool vmx_apicv_on(const struct mv_vcpu *vcpu)
 	       !mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ);
 }
 
+/* HLT does not exit: the VMCS can be in the activity state that it brings. */
+static inline bool vmx_hlt_in_guest(const struct mv_vcpu *vcpu)
+{
+	return unlikely(vcpu->vm->disabled_exits &
+			MINIVMM_X86_DISABLE_EXITS_HLT);
+}
+
 static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
 {
 	return vmx_apicv_on(vcpu) && (vcpu->apic_base & X2APIC_ENABLE);
