@@ -21,6 +21,8 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/smp.h>
+#include <asm/trapnr.h>
+#include <uapi/asm/debugreg.h>
 #include "core.h"
 
 /* Poll for as long as this before blocking, if that has paid off lately */
@@ -140,7 +142,8 @@ static void take_startup(struct mv_vcpu *vcpu)
  * mv_handle_requests() - do what others asked the vCPU for
  * @vcpu: the vCPU; vcpu->requests is not 0
  *
- * Return: as run-loop handlers do; 0: the client's I/O APIC has an EOI.
+ * Return: as run-loop handlers do; 0: the client's I/O APIC has an EOI, or its
+ * debugger a step.
  */
 int mv_handle_requests(struct mv_vcpu *vcpu)
 {
@@ -152,8 +155,11 @@ int mv_handle_requests(struct mv_vcpu *vcpu)
 		vcpu->dirty |= MV_STATE_CPUID;
 	if (vcpu->lapic)
 		take_startup(vcpu);
+	/* One at a time for user space: the other waits for the next RUN. */
 	if (test_and_clear_bit(MV_REQ_EOI, &vcpu->requests))
 		return mv_irqchip_eoi(vcpu, vcpu->eoi_vector);
+	if (test_and_clear_bit(MV_REQ_STEPPED, &vcpu->requests))
+		return mv_exit_debug(vcpu, X86_TRAP_DB, DR_STEP);
 	return 1;
 }
 
