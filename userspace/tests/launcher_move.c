@@ -212,7 +212,7 @@ static void pass_on(struct wire *wire, int listen_fd)
 }
 
 /* A migration over a wire that is cut: the source goes on. */
-static void cut(struct spawn *source, struct wire wire, const char *what)
+static void migrate_over(struct spawn *source, struct wire wire, const char *what)
 {
 	const struct unix_address address = parse_unix("test", sock("wire"));
 	int listen_fd = unix_listen(&address, SOCK_STREAM);
@@ -296,10 +296,10 @@ static void test_cuts(const char *irqchip)
 	printf("# cut wires, --irqchip %s\n", irqchip);
 	start_walker(&source, irqchip, "2");
 	for (unsigned int i = 0; i < ARRAY_SIZE(limits); i++)
-		cut(&source, (struct wire){ .limit = limits[i] }, "cut early");
+		migrate_over(&source, (struct wire){ .limit = limits[i] }, "cut early");
 	for (unsigned int i = 0; i < ARRAY_SIZE(keeps); i++)
-		cut(&source, (struct wire){ .limit = UNLIMITED, .keep = keeps[i] },
-		    "cut near the end");
+		migrate_over(&source, (struct wire){ .limit = UNLIMITED, .keep = keeps[i] },
+			     "cut near the end");
 
 	unlink(path("incoming"));
 	migrate(&source, EXIT_SETUP, "nobody waits there", "no destination");
