@@ -27,17 +27,19 @@ static volatile u64 quit, target, held[PAGES], turns[2];
 static void guest_merge(u64 id)
 {
 	volatile u64 *word;
-	u64 page, round;
+	u64 page, round, value;
 
 	asm volatile("sti");
 	for (round = 0; !quit; round++) {
 		for (page = id; page < PAGES; page += 2) {
 			word = (u64 *)(REGION_GPA + page * PAGE_SIZE);
 			GUEST_ASSERT_EQ(*word, held[page]);
-			if ((page / 2 + round) % 16 || held[page] == target)
+			value = target;
+			if ((page / 2 + round) % 16 || held[page] == value)
 				continue;
-			held[page] = target;
-			*word = held[page];
+			/* the host believes what is held */
+			*word = value;
+			held[page] = value;
 		}
 		turns[id]++;
 	}
