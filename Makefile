@@ -66,6 +66,12 @@ bench:
 bench-growth:
 	@testbed/bench-growth --kernel $(KERNEL)
 
+# The guest of "make run", in the midst of its work.
+migrate snapshot:
+	@testbed/boot-guest --kernel $(KERNEL) --guest-kernel $(GUEST_KERNEL) \
+		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
+		--dev $(DEV) --host-smp $(HOST_SMP) --move $@ </dev/null
+
 lint:
 	testbed/lint
 
@@ -79,6 +85,8 @@ help:
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
 	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
+	@echo "make migrate         boot the guest of make run, migrate it to another launcher"
+	@echo "make snapshot        boot it, save and restore it while it works"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -101,5 +109,5 @@ help:
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
-.PHONY: all modules modules-all tools launcher selftests unit run qemu test bench \
+.PHONY: all modules migrate snapshot modules-all tools launcher selftests unit run qemu test bench \
 	bench-growth lint clean help

@@ -89,16 +89,23 @@ struct mv_dtable {
 #define MV_STATE_RSP	BIT(1)
 #define MV_STATE_RFLAGS	BIT(2)
 #define MV_STATE_SHADOW	BIT(3)	/* intr_shadow */
-#define MV_STATE_SEGS	BIT(4)	/* seg[], gdt, idt */
+#define MV_STATE_CODE	BIT(4)	/* seg[] of CS, SS: the mode, the CPL */
 #define MV_STATE_CRS	BIT(5)	/* cr0, cr3, cr4, pdptr[], efer */
 #define MV_STATE_MSRS	BIT(6)	/* pat, sysenter_*, tsc_offset, tsc_ratio */
 #define MV_STATE_DR7	BIT(7)
 #define MV_STATE_TLB	BIT(8)	/* forget the guest's cached translations */
 #define MV_STATE_SYSCALL BIT(9)	/* star, lstar, sfmask, tsc_aux; also with efer */
 #define MV_STATE_CPUID	BIT(10)	/* which instructions and MSRs the guest has */
-#define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
 #define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
-#define MV_STATE_ALL	(BIT(12) - 1)
+#define MV_STATE_DATA	BIT(12)	/* seg[] of DS, ES */
+#define MV_STATE_FSGS	BIT(13)	/* seg[] of FS, GS */
+#define MV_STATE_TABLES	BIT(14)	/* seg[] of LDTR, TR; gdt, idt */
+#define MV_STATE_ALL	(BIT(15) - 1)
+#define MV_STATE_SEGS	(MV_STATE_CODE | MV_STATE_DATA | MV_STATE_FSGS | \
+			 MV_STATE_TABLES)
+#define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
+#define MV_STATE_HOT	(MV_STATE_RIP | MV_STATE_RSP | MV_STATE_RFLAGS | \
+			 MV_STATE_SHADOW)
 
 /* vcpu->intr_shadow: what holds events back after the last instruction */
 #define MV_SHADOW_STI	BIT(0)
@@ -681,6 +688,7 @@ void mv_table_free(struct mv_vm *vm, void *table);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,
 			u32 error);
 bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len);
+u32 mv_mmio_atomic(struct mv_vcpu *vcpu);
 #define MV_DR6_BD	BIT(13)		/* general detect (SDM 18.2.3) */
 void mv_queue_db(struct mv_vcpu *vcpu, u64 dr6);
 

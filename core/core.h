@@ -174,7 +174,7 @@ int mv_clear_dirty_log(struct mv_vm *vm,
 
 /*
  * 0: translated; -EFAULT: @fault holds what the guest must get. The CPU's
- * accessed and dirty bits are set as a CPU would. Needs MV_SEGS and MV_CRS.
+ * accessed and dirty bits are set as a CPU would.
  */
 int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		  struct mv_fault *fault);
@@ -198,6 +198,7 @@ int mv_write_gva(struct mv_vcpu *vcpu, u64 gva, const void *data,
 int mv_linearize(struct mv_vcpu *vcpu, enum mv_seg seg, u64 offset,
 		 unsigned int len, bool write, u64 *gva,
 		 struct mv_fault *fault);
+u32 mv_linear_state(const struct mv_vcpu *vcpu, enum mv_seg seg);
 /* Reads up to @max bytes of instruction at RIP; how many, or -errno as above */
 int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
 		  struct mv_fault *fault);
@@ -398,6 +399,7 @@ bool mv_iobus_read(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 		   unsigned int len, void *data);
 bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 		    unsigned int len, const void *data);
+bool mv_ring_memory(struct mv_vcpu *vcpu, u64 addr, unsigned int len, u64 data);
 bool mv_iobus_has(struct mv_vm *vm, enum mv_io_space space, u64 addr);
 void mv_iobus_destroy(struct mv_vm *vm);
 

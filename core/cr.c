@@ -124,7 +124,7 @@ static void switch_lma(struct mv_vcpu *vcpu, bool on)
 	if (on) {
 		vcpu->efer |= EFER_LMA;
 		tr->ar = (tr->ar & ~MV_AR_TYPE) | 11;
-		vcpu->dirty |= MV_STATE_SEGS;
+		vcpu->dirty |= MV_STATE_TABLES;
 	} else {
 		vcpu->efer &= ~(u64)EFER_LMA;
 	}

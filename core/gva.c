@@ -93,13 +93,13 @@ static bool protected_mode(const struct mv_vcpu *vcpu)
 
 /**
  * mv_cpl_access() - the access rights of the guest's current privilege level
- * @vcpu: the vCPU; MV_STATE_SEGS is fetched
+ * @vcpu: the vCPU; MV_STATE_CODE is fetched
  *
  * Return: MV_ACCESS_USER at CPL 3, else 0. SS.DPL is the CPL (SDM 25.4.1).
  */
 u32 mv_cpl_access(struct mv_vcpu *vcpu)
 {
-	mv_need(vcpu, MV_STATE_SEGS);
+	mv_need(vcpu, MV_STATE_CODE);
 	return MV_AR_DPL(vcpu->seg[MV_SS].ar) == 3 ? MV_ACCESS_USER : 0;
 }
 
@@ -447,13 +447,14 @@ static int walk_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
  *
  * Sets accessed and dirty bits in the guest's tables.
  *
- * Context: may sleep; the client's mm is current.
+ * Context: the client's mm is current. May sleep, unless page faults are disabled
+ * and MV_STATE_CRS is valid: then it also fails where it had to.
  * Return: 0, or -EFAULT with @fault filled in.
  */
 int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		  struct mv_fault *fault)
 {
-	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
+	mv_need(vcpu, MV_STATE_CRS);
 	if (vcpu->efer & EFER_LMA) {
 		if (!canonical(gva))
 			return simple_fault(vcpu, X86_TRAP_GP, fault);
@@ -649,6 +650,26 @@ static bool limit_allows(const struct mv_segment *s, u64 offset,
 }
 
 /**
+ * mv_linear_state() - what mv_linearize() takes of the vCPU's state
+ * @vcpu: the vCPU; MV_STATE_CODE is valid
+ * @seg: the segment
+ *
+ * Return: state groups beside MV_STATE_CODE.
+ */
+u32 mv_linear_state(const struct mv_vcpu *vcpu, enum mv_seg seg)
+{
+	u32 group = 0;
+
+	if (seg == MV_FS || seg == MV_GS)
+		group = MV_STATE_FSGS;
+	if (mv_is_64bit(vcpu))
+		return group;
+	if (seg == MV_DS || seg == MV_ES)
+		group = MV_STATE_DATA;
+	return group | MV_STATE_CRS;
+}
+
+/**
  * mv_linearize() - the linear address of an operand
  * @vcpu: the vCPU; what is needed of its state is fetched
  * @seg: the segment the instruction uses
@@ -667,7 +688,8 @@ int mv_linearize(struct mv_vcpu *vcpu, enum mv_seg seg, u64 offset,
 	const struct mv_segment *s = &vcpu->seg[seg];
 	bool ok;
 
-	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
+	mv_need(vcpu, MV_STATE_CODE);
+	mv_need(vcpu, mv_linear_state(vcpu, seg));
 	if (mv_is_64bit(vcpu)) {
 		ok = linearize_64(vcpu, seg, offset, len, gva);
 	} else {
@@ -726,7 +748,8 @@ static int fetch_at_once(struct mv_vcpu *vcpu, u64 gva, u8 *buf, u32 access,
  * An instruction may be shorter than @max and the page after it missing, so
  * only a first byte that cannot be had is an error.
  *
- * Context: may sleep.
+ * Context: may sleep, unless page faults are disabled and MV_STATE_CODE and
+ * MV_STATE_CRS are valid: then it also fails where it had to.
  * Return: bytes read, -EFAULT, -ENXIO where there is no RAM.
  */
 int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
@@ -738,7 +761,7 @@ int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
 	u64 gva;
 	int err;
 
-	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
+	mv_need(vcpu, MV_STATE_CODE);
 	len = code_range(vcpu, max, &gva);
 	if (!len)
 		return simple_fault(vcpu, X86_TRAP_GP, fault);

@@ -92,28 +92,36 @@ static struct mv_iodev *find_range(const struct mv_iobus *bus,
 	return addr < dev->len && len <= dev->len - addr ? dev : NULL;
 }
 
-/* Of this length and value, of this length, or of any: one at most is there. */
+/*
+ * Of any length, of this length, or of this length and value: one at most is
+ * there. The first that there can be at an address, and if it is there the only
+ * one, is that of any length.
+ */
 static struct mv_iodev *find_doorbell(const struct mv_iobus *bus,
 				      enum mv_io_space space, u64 addr,
 				      unsigned int len, const void *data)
 {
 	struct mv_iodev key = {
-		.space = space, .base = addr, .len = len, .doorbell = true,
-		.any_data = true,
+		.space = space, .base = addr, .doorbell = true, .any_data = true,
 	};
+	u32 pos = position(bus, &key);
 	struct mv_iodev *dev;
 
-	/* No two take the same write: the commonest first. */
-	dev = find_exact(bus, &key);
-	if (dev)
+	if (pos && !compare(bus->dev[pos - 1], &key))
+		return bus->dev[pos - 1];
+	if (pos == bus->nr)
+		return NULL;
+	dev = bus->dev[pos];
+	if (dev->space != space || !dev->doorbell || dev->base != addr)
+		return NULL;
+	key.len = len;
+	/* That of this length, but of any value, comes before those of one. */
+	if (dev->len != len)
+		dev = find_exact(bus, &key);
+	if (dev && dev->any_data)
 		return dev;
 	key.any_data = false;
 	memcpy(&key.data, data, min_t(unsigned int, len, sizeof(key.data)));
-	dev = find_exact(bus, &key);
-	if (dev)
-		return dev;
-	key.any_data = true;
-	key.len = 0;
 	return find_exact(bus, &key);
 }
 
@@ -354,21 +362,14 @@ bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 	return dev;
 }
 
-/**
- * mv_ring_port() - an OUT of the guest's: does it ring a doorbell?
- * @vcpu: the vCPU; RAX has the value
- * @port: the port
- * @len: 1, 2 or 4 bytes
- *
+/*
  * A doorbell is there to be cheap, and signalling an eventfd needs no sleep: the
  * guest goes on at once. Only with PREEMPT_RT its wait queue has a lock that
  * does sleep; there every doorbell is for mv_iobus_write().
- *
- * Context: inside the run section. Return: true if it did, and that is all.
  */
-bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len)
+static bool ring(struct mv_vcpu *vcpu, enum mv_io_space space, u64 addr,
+		 unsigned int len, u64 data)
 {
-	const u64 data = vcpu->regs[MV_RAX];
 	struct mv_vm *vm = vcpu->vm;
 	struct mv_iodev *dev = NULL;
 	const struct mv_iobus *bus;
@@ -379,15 +380,46 @@ bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len)
 	idx = srcu_read_lock(&vm->irq_srcu);
 	bus = srcu_dereference(vm->iobus, &vm->irq_srcu);
 	if (bus)
-		dev = find_doorbell(bus, MV_SPACE_PORT, port, len, &data);
-	if (dev) {
-		trace_minivmm_pio(true, port, len, 1, mv_truncate(data, len));
-		dev->ops->write(vm, dev, port, len, &data);
-	}
+		dev = find_doorbell(bus, space, addr, len, &data);
+	if (dev)
+		dev->ops->write(vm, dev, addr, len, &data);
 	srcu_read_unlock(&vm->irq_srcu, idx);
 	return dev;
 }
+
+/**
+ * mv_ring_port() - an OUT of the guest's: does it ring a doorbell?
+ * @vcpu: the vCPU; RAX has the value
+ * @port: the port
+ * @len: 1, 2 or 4 bytes
+ *
+ * Context: inside the run section. Return: true if it did, and that is all.
+ */
+bool mv_ring_port(struct mv_vcpu *vcpu, u16 port, unsigned int len)
+{
+	u64 data = vcpu->regs[MV_RAX];
+
+	if (!ring(vcpu, MV_SPACE_PORT, port, len, data))
+		return false;
+	if (trace_minivmm_pio_enabled())
+		trace_minivmm_pio(true, port, len, 1, mv_truncate(data, len));
+	return true;
+}
 EXPORT_SYMBOL_GPL(mv_ring_port);
+
+/**
+ * mv_ring_memory() - the same for a store to device memory
+ * @vcpu: the vCPU
+ * @addr: guest-physical address
+ * @len: up to 8 bytes
+ * @data: the value
+ *
+ * Context: inside the run section. Return: true if it did, and that is all.
+ */
+bool mv_ring_memory(struct mv_vcpu *vcpu, u64 addr, unsigned int len, u64 data)
+{
+	return ring(vcpu, MV_SPACE_MEMORY, addr, len, data);
+}
 
 /**
  * mv_iobus_destroy() - release what is on the bus

@@ -20,17 +20,18 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "alu.h"
 #include "core.h"
-#include "decode.h"
+#include "insn_cache.h"
 #include "trace.h"
 
 #define NR_OPERANDS	2
-#define NR_PARTS	(2 * NR_OPERANDS)
 
 /**
  * struct operand - an operand in memory
@@ -39,7 +40,6 @@
  * @gpa: where its parts are; the second one is at the start of a page
  * @len: their sizes in bytes, 0 if there is none
  * @device: the CPU has found no memory at gpa[0] for the access that faulted
- * @reads: the instruction reads it
  * @writes: the instruction writes it
  */
 struct operand {
@@ -50,21 +50,26 @@ struct operand {
 	u64 gpa[2];
 	u8 len[2];
 	bool device;
-	bool reads;
 	bool writes;
 };
 
 /**
  * struct mv_mmio - the instruction under emulation
- * @insn: decoded
- * @op: insn.mem, and ES:rDI of MOVS and CMPS
+ * @cache: instructions before it
+ * @insn: decoded, in @cache; NULL: not yet
+ * @op: insn->mem, and ES:rDI of MOVS and CMPS
  * @part: the part under way in the current phase: 2 * operand + part
- * @to_device: a bit for each part that has yet to be written to a device
+ * @to_read: a bit for each part that has yet to be read
+ * @to_write: that is to be written
+ * @to_device: that has yet to be written to a device
  */
 struct mv_mmio {
-	struct mv_insn insn;
+	struct mv_insn_cache cache;
+	const struct mv_insn *insn;
 	struct operand op[NR_OPERANDS];
 	unsigned int part;
+	unsigned long to_read;
+	unsigned long to_write;
 	unsigned long to_device;
 };
 
@@ -103,7 +108,7 @@ static void write_reg(struct mv_vcpu *vcpu, u8 reg, bool high_byte,
 
 static u64 insn_reg(const struct mv_vcpu *vcpu)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 
 	return read_reg(vcpu, insn->reg, insn->high_byte, insn->reg_size);
 }
@@ -152,7 +157,7 @@ static bool translated_by_cpu(const struct mv_vcpu *vcpu,
 			      const struct operand *op, u64 gva)
 {
 	return vcpu->exit.fault.operand && !op->len[1] &&
-	       !has_two_operands(&vcpu->mmio->insn) &&
+	       !has_two_operands(vcpu->mmio->insn) &&
 	       (vcpu->exit.fault.write || !op->writes) &&
 	       offset_in_page(vcpu->exit.fault.gpa) == offset_in_page(gva);
 }
@@ -160,7 +165,7 @@ static bool translated_by_cpu(const struct mv_vcpu *vcpu,
 static int translate(struct mv_vcpu *vcpu, struct operand *op,
 		     const struct mv_insn_mem *mem, struct mv_fault *fault)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 	u32 access = mv_cpl_access(vcpu) | (op->writes ? MV_ACCESS_WRITE : 0);
 	u64 gva;
 	int ret;
@@ -188,6 +193,27 @@ static int translate(struct mv_vcpu *vcpu, struct operand *op,
 	return mv_gva_to_gpa(vcpu, gva, access, &op->gpa[1], fault);
 }
 
+static int plan_operand(struct mv_vcpu *vcpu, unsigned int nr,
+			const struct mv_insn_mem *mem, bool reads, bool writes,
+			struct mv_fault *fault)
+{
+	struct mv_mmio *m = vcpu->mmio;
+	struct operand *op = &m->op[nr];
+	unsigned long parts;
+	int ret;
+
+	*op = (struct operand) { .writes = writes };
+	ret = translate(vcpu, op, mem, fault);
+	if (ret)
+		return ret;
+	parts = (op->len[1] ? 3UL : 1UL) << 2 * nr;
+	if (reads)
+		m->to_read |= parts;
+	if (writes)
+		m->to_write |= parts;
+	return 0;
+}
+
 /* Which operands there are, and where: all that the guest can get wrong. */
 static int plan(struct mv_vcpu *vcpu, struct mv_fault *fault)
 {
@@ -195,19 +221,16 @@ static int plan(struct mv_vcpu *vcpu, struct mv_fault *fault)
 		.base = MV_RDI, .index = MV_NO_REG, .scale = 1,
 		.seg = MV_INSN_ES,
 	};
-	struct mv_mmio *m = vcpu->mmio;
-	struct operand *op = m->op;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 	int ret;
 
-	memset(m->op, 0, sizeof(m->op));
-	op[0].reads = m->insn.reads;
-	op[0].writes = m->insn.writes;
-	op[1].reads = m->insn.op == MV_OP_CMPS;
-	op[1].writes = m->insn.op == MV_OP_MOVS;
-
-	ret = translate(vcpu, &op[0], &m->insn.mem, fault);
-	if (!ret && has_two_operands(&m->insn))
-		ret = translate(vcpu, &op[1], &es_di, fault);
+	vcpu->mmio->to_read = 0;
+	vcpu->mmio->to_write = 0;
+	ret = plan_operand(vcpu, 0, &insn->mem, insn->reads, insn->writes,
+			   fault);
+	if (!ret && has_two_operands(insn))
+		ret = plan_operand(vcpu, 1, &es_di, insn->op == MV_OP_CMPS,
+				   insn->op == MV_OP_MOVS, fault);
 	return ret;
 }
 
@@ -239,7 +262,7 @@ static void set_insn_reg(const struct mv_insn *insn, struct result *res,
 static void compute_cmpxchg(const struct mv_vcpu *vcpu, struct operand *op,
 			    struct result *res)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 	u64 accumulator = read_reg(vcpu, MV_RAX, false, insn->mem_size);
 
 	mv_alu(MV_OP_CMP, insn->mem_size, accumulator, op->value, &res->rflags);
@@ -253,7 +276,7 @@ static void compute_cmpxchg(const struct mv_vcpu *vcpu, struct operand *op,
 static void compute_to_memory(const struct mv_vcpu *vcpu, struct operand *op,
 			      u64 src, struct result *res)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 	u64 old = op->value;
 
 	if (insn->op == MV_OP_CMPXCHG) {
@@ -268,7 +291,7 @@ static void compute_to_memory(const struct mv_vcpu *vcpu, struct operand *op,
 static void compute_to_reg(const struct mv_vcpu *vcpu, const struct operand *op,
 			   struct result *res)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 	u64 value = op->value;
 
 	if (insn->op == MV_OP_MOVSX)
@@ -283,7 +306,7 @@ static void compute_to_reg(const struct mv_vcpu *vcpu, const struct operand *op,
 static void compute_string(const struct mv_vcpu *vcpu, struct operand *op,
 			   struct result *res)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 
 	switch (insn->op) {
 	case MV_OP_MOVS:
@@ -310,12 +333,12 @@ static void compute(const struct mv_vcpu *vcpu, struct result *res)
 {
 	struct mv_mmio *m = vcpu->mmio;
 
-	switch (m->insn.form) {
+	switch (m->insn->form) {
 	case MV_FORM_MR:
 		compute_to_memory(vcpu, &m->op[0], insn_reg(vcpu), res);
 		break;
 	case MV_FORM_MI:
-		compute_to_memory(vcpu, &m->op[0], m->insn.imm, res);
+		compute_to_memory(vcpu, &m->op[0], m->insn->imm, res);
 		break;
 	case MV_FORM_M:
 		compute_to_memory(vcpu, &m->op[0], 0, res);
@@ -331,9 +354,17 @@ static void compute(const struct mv_vcpu *vcpu, struct result *res)
 
 /* Commit */
 
+static void set_rflags(struct mv_vcpu *vcpu, u64 rflags)
+{
+	if (vcpu->rflags == rflags)
+		return;
+	vcpu->rflags = rflags;
+	vcpu->dirty |= MV_STATE_RFLAGS;
+}
+
 static void add_to_reg(struct mv_vcpu *vcpu, u8 reg, s64 n)
 {
-	unsigned int size = vcpu->mmio->insn.addr_size;
+	unsigned int size = vcpu->mmio->insn->addr_size;
 
 	write_reg(vcpu, reg, false, size, vcpu->regs[reg] + n);
 }
@@ -347,12 +378,12 @@ static bool condition_holds(const struct mv_insn *insn, u64 rflags)
 }
 
 /* One iteration; true if the instruction is to be executed again. */
-static bool commit_string(struct mv_vcpu *vcpu)
+static bool commit_string(struct mv_vcpu *vcpu, u64 rflags)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
 	s64 step = insn->mem_size;
 
-	if (vcpu->rflags & X86_EFLAGS_DF)
+	if (rflags & X86_EFLAGS_DF)
 		step = -step;
 	if (insn->op != MV_OP_STOS && insn->op != MV_OP_SCAS)
 		add_to_reg(vcpu, MV_RSI, step);
@@ -363,7 +394,7 @@ static bool commit_string(struct mv_vcpu *vcpu)
 
 	add_to_reg(vcpu, MV_RCX, -1);
 	return read_reg(vcpu, MV_RCX, false, insn->addr_size) &&
-	       condition_holds(insn, vcpu->rflags);
+	       condition_holds(insn, rflags);
 }
 
 /*
@@ -372,18 +403,16 @@ static bool commit_string(struct mv_vcpu *vcpu)
  */
 static void commit(struct mv_vcpu *vcpu, const struct result *res)
 {
-	const struct mv_insn *insn = &vcpu->mmio->insn;
+	const struct mv_insn *insn = vcpu->mmio->insn;
+	u64 rflags = res->rflags & ~(u64)X86_EFLAGS_RF;
 	bool again = false;
 
 	if (res->writes_reg)
 		write_reg(vcpu, res->reg, res->high_byte, res->reg_size,
 			  res->value);
-	vcpu->rflags = res->rflags & ~(u64)X86_EFLAGS_RF;
 	if (insn->form == MV_FORM_STRING)
-		again = commit_string(vcpu);
-	if (again)
-		vcpu->rflags |= X86_EFLAGS_RF;
-	vcpu->dirty |= MV_STATE_RFLAGS;
+		again = commit_string(vcpu, rflags);
+	set_rflags(vcpu, rflags | (again ? X86_EFLAGS_RF : 0));
 
 	/* An iteration ends an interrupt shadow and single-steps, too. */
 	vcpu->exit.insn_len = again ? 0 : insn->len;
@@ -501,16 +530,14 @@ static int write_devices(struct mv_vcpu *vcpu)
 static int write_ram(struct mv_vcpu *vcpu)
 {
 	struct mv_mmio *m = vcpu->mmio;
-	unsigned int part;
+	unsigned long left;
 	int ret;
 
 	m->to_device = 0;
-	for (part = 0; part < NR_PARTS; part++) {
-		struct operand *op = &m->op[part / 2];
+	for (left = m->to_write; left; left &= left - 1) {
+		unsigned int part = __ffs(left);
 
-		if (!op->writes || !op->len[part & 1])
-			continue;
-		ret = write_part(vcpu, op, part);
+		ret = write_part(vcpu, &m->op[part / 2], part);
 		if (ret == -ENXIO)
 			m->to_device |= BIT(part);
 		else if (ret)
@@ -534,19 +561,15 @@ static int execute(struct mv_vcpu *vcpu)
 
 static int finish_read(struct mv_vcpu *vcpu);
 
-/* Read all operands, from m->part on. */
+/* Read what is left to be read of the operands. */
 static int read_operands(struct mv_vcpu *vcpu)
 {
 	struct mv_mmio *m = vcpu->mmio;
 	int ret;
 
-	for (; m->part < NR_PARTS; m->part++) {
-		struct operand *op = &m->op[m->part / 2];
-		unsigned int i = m->part & 1;
-
-		if (!op->reads || !op->len[i])
-			continue;
-		ret = read_part(vcpu, op, m->part);
+	for (; m->to_read; m->to_read &= m->to_read - 1) {
+		m->part = __ffs(m->to_read);
+		ret = read_part(vcpu, &m->op[m->part / 2], m->part);
 		if (ret == -ENXIO && ask_kernel(vcpu, false))
 			continue;
 		if (ret == -ENXIO)
@@ -566,7 +589,7 @@ static int finish_read(struct mv_vcpu *vcpu)
 	memcpy(part_data(op, m->part), vcpu->run->mmio.data,
 	       op->len[m->part & 1]);
 	trace_part(op, m->part, MV_TRACE_MMIO_READ);
-	m->part++;
+	m->to_read &= ~BIT(m->part);
 	return read_operands(vcpu);
 }
 
@@ -610,10 +633,9 @@ static int emulate(struct mv_vcpu *vcpu)
 	struct mv_mmio *m = vcpu->mmio;
 	struct mv_fault fault = {};
 
-	m->part = 0;
-	if (m->insn.rep &&
-	    !read_reg(vcpu, MV_RCX, false, m->insn.addr_size)) {
-		vcpu->exit.insn_len = m->insn.len;
+	if (m->insn->rep &&
+	    !read_reg(vcpu, MV_RCX, false, m->insn->addr_size)) {
+		vcpu->exit.insn_len = m->insn->len;
 		mv_skip_insn(vcpu);
 		return 1;
 	}
@@ -622,9 +644,132 @@ static int emulate(struct mv_vcpu *vcpu)
 	return read_operands(vcpu);
 }
 
+/* Bytes at @bytes, zeros behind them; or an error of mv_fetch_insn() */
+static int fetch(struct mv_vcpu *vcpu, u64 bytes[2], struct mv_fault *fault)
+{
+	bytes[0] = 0;
+	bytes[1] = 0;
+	return mv_fetch_insn(vcpu, (u8 *)bytes, MV_INSN_MAX, fault);
+}
+
+static int decode(struct mv_vcpu *vcpu, const u64 bytes[2], unsigned int len)
+{
+	struct mv_mmio *m = vcpu->mmio;
+	int error = 0;
+
+	m->insn = mv_decode_again(&m->cache, vcpu->rip, bytes, len,
+				  insn_mode(vcpu), &error);
+	return error;
+}
+
+/*
+ * A plain store of a driver's: in 64-bit mode, where segments but FS and GS do
+ * nothing, within a page, and at the offset that the CPU has reported.
+ */
+static bool is_plain_store(const struct mv_vcpu *vcpu)
+{
+	const struct mv_insn *insn = vcpu->mmio->insn;
+	unsigned int offset = offset_in_page(vcpu->exit.fault.gpa);
+	u64 address;
+
+	if (insn->op != MV_OP_MOV || !insn->writes ||
+	    insn->mem.seg >= MV_INSN_FS || !mv_is_64bit(vcpu) ||
+	    !vcpu->exit.fault.write || !vcpu->exit.fault.operand)
+		return false;
+	address = effective_address(vcpu, insn, &insn->mem);
+	return offset_in_page(address) == offset &&
+	       offset + insn->mem_size <= PAGE_SIZE;
+}
+
+/* Does it go to a device that takes it inside the run section? */
+static bool store_now(struct mv_vcpu *vcpu)
+{
+	const struct mv_insn *insn = vcpu->mmio->insn;
+	u64 gpa = vcpu->exit.fault.gpa, value;
+
+	if (!is_plain_store(vcpu))
+		return false;
+	value = insn->form == MV_FORM_MI ? (u64)insn->imm : insn_reg(vcpu);
+	value = mv_truncate(value, insn->mem_size);
+	if (!mv_lapic_mmio_write(vcpu, gpa, &value, insn->mem_size) &&
+	    !mv_ring_memory(vcpu, gpa, insn->mem_size, value))
+		return false;
+	trace_minivmm_mmio(MV_TRACE_MMIO_WRITE, insn->mem_size, gpa, value);
+	return true;
+}
+
+/* What emulate() will take of the vCPU's state: better fetched now */
+static u32 operand_state(const struct mv_vcpu *vcpu)
+{
+	const struct mv_insn *insn = vcpu->mmio->insn;
+	u32 groups = mv_linear_state(vcpu, (enum mv_seg)insn->mem.seg);
+
+	if (has_two_operands(insn))
+		groups |= mv_linear_state(vcpu, MV_ES);
+	return groups;
+}
+
+/**
+ * mv_mmio_atomic() - the first part of the emulation, inside the run section
+ * @vcpu: the vCPU; vcpu->exit.fault is filled in, MV_STATE_HOT, MV_STATE_CODE and
+ *	MV_STATE_CRS are valid
+ *
+ * Fetches and decodes the instruction, if that does not have to sleep. If it is
+ * a doorbell's, or for the local APIC, it is done and over.
+ *
+ * Context: inside the run section.
+ *
+ * Return: 0: enter the guest again. Else MV_EXIT_MMIO is the exit to make, and
+ * these are the state groups to take along.
+ */
+u32 mv_mmio_atomic(struct mv_vcpu *vcpu)
+{
+	struct mv_fault unused;
+	u64 bytes[2];
+	int len;
+
+	if (!vcpu->mmio)
+		return MV_STATE_LAZY;
+	vcpu->mmio->insn = NULL;
+	pagefault_disable();
+	len = fetch(vcpu, bytes, &unused);
+	pagefault_enable();
+	if (len <= 0 || decode(vcpu, bytes, len))
+		return MV_STATE_LAZY;
+	if (!store_now(vcpu))
+		return operand_state(vcpu) | MV_STATE_CODE;
+
+	vcpu->stats.insn_emulation++;
+	set_rflags(vcpu, vcpu->rflags & ~(u64)X86_EFLAGS_RF);
+	vcpu->exit.insn_len = vcpu->mmio->insn->len;
+	mv_skip_insn(vcpu);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(mv_mmio_atomic);
+
+/* Where it may sleep. False: @ret is what mv_handle_mmio() returns. */
+static bool decode_slowly(struct mv_vcpu *vcpu, int *ret)
+{
+	struct mv_fault fault = {};
+	u64 bytes[2];
+	int len, error;
+
+	len = fetch(vcpu, bytes, &fault);
+	if (len == -EFAULT)
+		*ret = give_fault(vcpu, &fault);
+	else if (len < 0)
+		*ret = mv_emulation_failure(vcpu, NULL, 0);
+	if (len < 0)
+		return false;
+	error = decode(vcpu, bytes, len);
+	if (error)
+		*ret = decode_failed(vcpu, error, (u8 *)bytes, len);
+	return !error;
+}
+
 /**
  * mv_handle_mmio() - emulate the instruction at RIP, which touched a device
- * @vcpu: the vCPU, stopped by MV_EXIT_GPA_FAULT where no memory slot is
+ * @vcpu: the vCPU, stopped by MV_EXIT_MMIO after mv_mmio_atomic()
  *
  * Of a repeated string instruction, one iteration: the guest executes it again
  * with the registers advanced, and events can come between.
@@ -638,27 +783,14 @@ static int emulate(struct mv_vcpu *vcpu)
  */
 int mv_handle_mmio(struct mv_vcpu *vcpu)
 {
-	struct mv_fault fault = {};
-	u8 bytes[MV_INSN_MAX];
-	int len, ret;
+	int ret;
 
 	if (!vcpu->mmio)
 		vcpu->mmio = kzalloc(sizeof(*vcpu->mmio), GFP_KERNEL_ACCOUNT);
 	if (!vcpu->mmio)
 		return -ENOMEM;
-
 	vcpu->stats.insn_emulation++;
-	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
-	len = mv_fetch_insn(vcpu, bytes, sizeof(bytes), &fault);
-	if (len == -EFAULT)
-		return give_fault(vcpu, &fault);
-	if (len == -ENXIO)
-		return mv_emulation_failure(vcpu, bytes, 0);
-	if (len < 0)
-		return len;
-
-	ret = mv_decode(&vcpu->mmio->insn, bytes, len, insn_mode(vcpu));
-	if (ret)
-		return decode_failed(vcpu, ret, bytes, len);
+	if (!vcpu->mmio->insn && !decode_slowly(vcpu, &ret))
+		return ret;
 	return emulate(vcpu);
 }

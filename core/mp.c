@@ -119,11 +119,11 @@ static void take_sipi(struct mv_vcpu *vcpu)
 		return;
 	/* In this state NMIs are ignored, not held (SDM 9.4.2). */
 	memset(&vcpu->ev.nmi, 0, sizeof(vcpu->ev.nmi));
-	mv_need(vcpu, MV_STATE_SEGS);
+	mv_need(vcpu, MV_STATE_CODE);
 	vcpu->seg[MV_CS].selector = vector << 8;
 	vcpu->seg[MV_CS].base = vector << 12;
 	vcpu->rip = 0;
-	vcpu->dirty |= MV_STATE_SEGS | MV_STATE_RIP;
+	vcpu->dirty |= MV_STATE_CODE | MV_STATE_RIP;
 	vcpu->mp_state = MINIVMM_MP_STATE_RUNNABLE;
 }
 

@@ -328,9 +328,9 @@ static const struct msr_row rows[] = {
 	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = DIRECT,
 	  .valid = valid_canonical },
 	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = DIRECT,
-	  .valid = valid_canonical, .dirty = MV_STATE_SEGS },
+	  .valid = valid_canonical, .dirty = MV_STATE_FSGS },
 	{ MSR_GS_BASE, VCPU(seg[MV_GS].base), .flags = DIRECT,
-	  .valid = valid_canonical, .dirty = MV_STATE_SEGS },
+	  .valid = valid_canonical, .dirty = MV_STATE_FSGS },
 
 	{ MTRR_CAPABILITY, .flags = CONSTANT, .value = MTRR_CAP },
 	{ MTRR_DEF_TYPE, STORE(mtrr_def_type), .flags = IN_STORE,

@@ -39,14 +39,14 @@ void mv_finish_iteration(struct mv_vcpu *vcpu)
  * RIP wraps at 4 GiB outside 64-bit mode; only a carry out of bit 31 can tell
  * the difference, so only then is the mode looked up.
  *
- * Context: not inside the run section.
+ * Context: any; inside the run section MV_STATE_HOT and MV_STATE_CODE are valid.
  */
 void mv_skip_insn(struct mv_vcpu *vcpu)
 {
 	u64 next = vcpu->rip + vcpu->exit.insn_len;
 
 	if (unlikely((vcpu->rip ^ next) & BIT_ULL(32))) {
-		mv_need(vcpu, MV_STATE_SEGS);
+		mv_need(vcpu, MV_STATE_CODE);
 		if (!mv_is_64bit(vcpu))
 			next = (u32)next;
 	}

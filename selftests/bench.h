@@ -41,6 +41,8 @@ struct sample {
  * @loop_insns: the guest's own instructions per operation, not part of it
  * @guest_fn: for the rows with a guest in C: its function,
  * @partner_fn: that of the second vCPU,
+ * @reset: called before each run,
+ * @counts_irqs: each operation is an interrupt, which its handler counts
  * @vcpus: the VM's vCPUs, if the row is about their number,
  * @flags, @len: of the ioeventfd, if the row is about one; for the rows about
  *	memory: huge pages, and a distance, see there
@@ -59,6 +61,8 @@ struct op {
 	u32 loop_insns;
 	void *guest_fn;
 	void *partner_fn;
+	void (*reset)(struct vcpu *vcpu);
+	bool counts_irqs;
 	u32 vcpus;
 	u32 flags;
 	u32 len;

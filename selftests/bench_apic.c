@@ -100,29 +100,6 @@ static void deadline_hlt(u64 ops)
 	}
 }
 
-static struct sample measure_guest(const struct op *op)
-{
-	struct vm *vm = irq_vm();
-	struct vcpu *vcpu = irq_vcpu(vm, 0, op->guest_fn, op->ops_per_run);
-	struct sample sample = measure_timed(op, vcpu, NULL);
-
-	vm_free(vm);
-	return sample;
-}
-
-/* The same where each operation is an interrupt, all of them counted */
-static struct sample measure_irqs(const struct op *op)
-{
-	struct vm *vm = irq_vm();
-	struct vcpu *vcpu = irq_vcpu(vm, 0, op->guest_fn, op->ops_per_run);
-	struct sample sample = measure_timed(op, vcpu, NULL);
-
-	ASSERT_EQ(*vm_guest_ptr(vm, &guest_irqs),
-		  op->ops_per_run * (op->runs + 1));
-	vm_free(vm);
-	return sample;
-}
-
 /* Every vector but the exceptions': in service, so that each EOI ends one */
 #define EOIS_PER_RUN	(256 - 32)
 
@@ -136,12 +113,15 @@ static void all_in_service(struct vcpu *vcpu)
 	set_lapic_state(vcpu->fd, &state);
 }
 
-static struct sample measure_eoi(const struct op *op)
+static struct sample measure_guest(const struct op *op)
 {
 	struct vm *vm = irq_vm();
 	struct vcpu *vcpu = irq_vcpu(vm, 0, op->guest_fn, op->ops_per_run);
-	struct sample sample = measure_timed(op, vcpu, all_in_service);
+	struct sample sample = measure_timed(op, vcpu, op->reset);
 
+	if (op->counts_irqs)
+		ASSERT_EQ(*vm_guest_ptr(vm, &guest_irqs),
+			  op->ops_per_run * (op->runs + 1));
 	vm_free(vm);
 	return sample;
 }
@@ -325,17 +305,20 @@ static struct sample measure_ipi_running(const struct op *op)
 
 const struct op apic_ops[] = {
 	{
-		.name = "self_ipi", .measure = measure_irqs,
+		.name = "self_ipi", .measure = measure_guest,
+		.counts_irqs = true,
 		.caps = { CAP(IRQCHIP) }, .guest_fn = self_ipi,
 		.ops_per_run = 1000, .runs = 10,
 		.loop_insns = LOOP_INSNS + HANDLER_INSNS,
 	}, {
-		.name = "icr_self", .measure = measure_irqs,
+		.name = "icr_self", .measure = measure_guest,
+		.counts_irqs = true,
 		.caps = { CAP(IRQCHIP) }, .guest_fn = icr_self,
 		.ops_per_run = 1000, .runs = 10,
 		.loop_insns = LOOP_INSNS + HANDLER_INSNS,
 	}, {
-		.name = "eoi", .measure = measure_eoi,
+		.name = "eoi", .measure = measure_guest,
+		.reset = all_in_service,
 		.caps = { CAP(IRQCHIP) }, .guest_fn = eoi,
 		.ops_per_run = EOIS_PER_RUN, .runs = 10,
 		.loop_insns = LOOP_INSNS,
@@ -357,7 +340,8 @@ const struct op apic_ops[] = {
 		.ops_per_run = 200, .runs = 10,
 		.loop_insns = LOOP_INSNS + ARM_INSNS,
 	}, {
-		.name = "hlt_wakeup", .measure = measure_irqs,
+		.name = "hlt_wakeup", .measure = measure_guest,
+		.counts_irqs = true,
 		.caps = { CAP(IRQCHIP), CAP(TSC_DEADLINE_TIMER) },
 		.guest_fn = deadline_hlt,
 		.ops_per_run = 20, .runs = 10,

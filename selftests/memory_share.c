@@ -34,11 +34,10 @@ static void guest_merge(u64 id)
 		for (page = id; page < PAGES; page += 2) {
 			word = (u64 *)(REGION_GPA + page * PAGE_SIZE);
 			GUEST_ASSERT_EQ(*word, held[page]);
-			value = target;
-			if ((page / 2 + round) % 16 || held[page] == value)
+			if ((page / 2 + round) % 16 || held[page] == target)
 				continue;
-			/* the host believes what is held */
-			*word = value;
+			/* in this order: the host looks when it sees "held" */
+			*word = value = target;
 			held[page] = value;
 		}
 		turns[id]++;

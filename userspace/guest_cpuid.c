@@ -22,6 +22,9 @@
 #define L1_EBX_BUT_APIC_ID	0x00ffffff
 #define L1_ECX_X2APIC		BIT(21)
 #define L1_ECX_TSC_DEADLINE	BIT(24)
+/* These two show what the guest has set, in CR4 and IA32_MISC_ENABLE. */
+#define L1_ECX_MONITOR		BIT(3)
+#define L1_ECX_OSXSAVE		BIT(27)
 #define L1_ECX_HYPERVISOR	BIT(31)
 #define L1_EDX_HTT		BIT(28)
 
@@ -39,6 +42,9 @@
 #define LB_ECX_TYPE_SHIFT	8
 #define LB_TYPE_THREADS		1
 #define LB_TYPE_CORES		2
+
+/* 7.ECX, like OSXSAVE */
+#define L7_ECX_OSPKE		BIT(4)
 
 /* 80000001.ECX: extended APIC space; 80000007.EDX: invariant TSC */
 #define L81_ECX_EXTAPIC		BIT(3)
@@ -328,29 +334,40 @@ void cpuid_set_apic_id(struct minivmm_cpuid2 *cpuid, u32 id)
 	}
 }
 
-/* The registers of a leaf that are bits of features, or 0 */
-static unsigned int feature_registers(const struct minivmm_cpuid_entry2 *e)
+/* The bits of a leaf that are features of the CPU, all others cleared */
+static struct minivmm_cpuid_entry2 features(const struct minivmm_cpuid_entry2 *e)
 {
-	enum { EAX = 1, EBX = 2, ECX = 4, EDX = 8 };
+	struct minivmm_cpuid_entry2 f = { .function = e->function, .index = e->index };
 
 	switch (e->function) {
 	case 0x1:
-		return ECX | EDX;
+		f.ecx = e->ecx & ~(L1_ECX_MONITOR | L1_ECX_OSXSAVE);
+		f.edx = e->edx;
+		break;
 	case 0x7:
-		return e->index ? EAX : EBX | ECX | EDX;
+		f.eax = e->index ? e->eax : 0;
+		f.ebx = e->ebx;
+		f.ecx = e->ecx & ~(e->index ? 0 : L7_ECX_OSPKE);
+		f.edx = e->edx;
+		break;
 	case 0xd:
-		return e->index > 1 ? 0 : EAX;
+		f.eax = e->index <= 1 ? e->eax : 0;
+		break;
 	case LEAF_KVM_FEATURES:
-		return EAX;
+		f.eax = e->eax;
+		break;
 	case 0x80000001:
-		return ECX | EDX;
+		f.ecx = e->ecx;
+		f.edx = e->edx;
+		break;
 	case 0x80000007:
-		return EDX;
+		f.edx = e->edx;
+		break;
 	case 0x80000008:
-		return EBX;
-	default:
-		return 0;
+		f.ebx = e->ebx;
+		break;
 	}
+	return f;
 }
 
 static const struct minivmm_cpuid_entry2 *find_subleaf(const struct minivmm_cpuid2 *cpuid,
@@ -376,17 +393,13 @@ bool cpuid_lacks(const struct minivmm_cpuid2 *ours, const struct minivmm_cpuid_e
 		 u32 count, u32 *leaf)
 {
 	for (u32 i = 0; i < count; i++) {
-		const struct minivmm_cpuid_entry2 *e = &entries[i], *here = find_subleaf(ours, e);
-		const u32 lacking[] = {
-			e->eax & ~here->eax, e->ebx & ~here->ebx,
-			e->ecx & ~here->ecx, e->edx & ~here->edx,
-		};
+		const struct minivmm_cpuid_entry2 f = features(&entries[i]);
+		const struct minivmm_cpuid_entry2 *here = find_subleaf(ours, &f);
 
-		for (unsigned int reg = 0; reg < ARRAY_SIZE(lacking); reg++) {
-			if (feature_registers(e) & BIT(reg) && lacking[reg]) {
-				*leaf = e->function;
-				return true;
-			}
+		if (f.eax & ~here->eax || f.ebx & ~here->ebx || f.ecx & ~here->ecx ||
+		    f.edx & ~here->edx) {
+			*leaf = f.function;
+			return true;
 		}
 	}
 	return false;

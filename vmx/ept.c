@@ -156,7 +156,7 @@ static u64 make_leaf(u64 pfn, int level, u32 prot)
 void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 		 struct mv_page_cache *cache)
 {
-	u64 *table = to_vmx_vm(vm)->root, *entry, old;
+	u64 *table = to_vmx_vm(vm)->root, *entry, old, keep;
 	int l;
 
 	for (l = EPT_LEVELS - 1; ; l--) {
@@ -172,8 +172,12 @@ void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 	}
 	if (!old)
 		count_leaves(vm, table, l, 1);
-	WRITE_ONCE(*entry, make_leaf(pfn, l, prot) |
-		   (old & (EPT_RWX | EPT_DIRTY)));
+	/*
+	 * A dirty flag that a CPU may have cached stays, or the next harvest
+	 * would not flush; that of a page nobody could write means nothing.
+	 */
+	keep = old & VMX_EPT_WRITABLE_MASK ? EPT_RWX | EPT_DIRTY : EPT_RWX;
+	WRITE_ONCE(*entry, make_leaf(pfn, l, prot) | (old & keep));
 }
 
 /* ---- changing what is mapped ------------------------------------------------ */

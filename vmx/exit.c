@@ -60,7 +60,7 @@ static u64 next_rip(struct mv_vcpu *vcpu)
 	u64 next = rip + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
 
 	if (unlikely((rip ^ next) & BIT_ULL(32))) {
-		vmx_save_lazy(vcpu, MV_STATE_SEGS);
+		vmx_save_lazy(vcpu, MV_STATE_CODE);
 		if (!mv_is_64bit(vcpu))
 			next = (u32)next;
 	}
@@ -139,7 +139,7 @@ static bool handle_db(struct mv_vcpu *vcpu, u32 info)
 /* SDM 6.15, "Interrupt 17": CPL 3, CR0.AM and RFLAGS.AC, all three */
 static bool guest_checks_alignment(struct mv_vcpu *vcpu)
 {
-	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_CODE);
 	return MV_AR_DPL(vcpu->seg[MV_SS].ar) == 3 &&
 	       (vcpu->cr0 & X86_CR0_AM) &&
 	       (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_AC);
@@ -424,13 +424,14 @@ static bool leave_delivery(struct mv_vcpu *vcpu, u64 qual, u64 gpa)
 
 /*
  * Exit qualification: SDM table 28-7. Memory is mapped and the instruction
- * retried. If there is none, the core emulates the access and needs all
- * registers; they are cheapest to get here, with the VMCS at hand.
+ * retried. If there is none, the core emulates the access: at once if it can;
+ * else it needs more registers, which are cheapest to get with the VMCS at hand.
  */
 static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	u32 groups;
 
 	vcpu->stats.pf_taken++;
 	reblock_nmi(vcpu, qual);
@@ -454,7 +455,12 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 		return leave_delivery(vcpu, qual, gpa);
 	vcpu->stats.pf_emulate++;
 	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
-	vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
+	vmx_save_hot(vcpu);
+	vmx_save_lazy(vcpu, MV_STATE_CODE | MV_STATE_CRS);
+	groups = mv_mmio_atomic(vcpu);
+	if (!groups)
+		return true;
+	vmx_save_lazy(vcpu, groups);
 	return leave(vcpu, MV_EXIT_MMIO);
 }
 

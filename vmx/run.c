@@ -156,7 +156,7 @@ void vmx_run(struct mv_vcpu *vcpu)
 /**
  * vmx_fetch() - bring lazy register groups into struct mv_vcpu
  * @vcpu: has run at least once
- * @groups: MV_STATE_SEGS, MV_STATE_CRS
+ * @groups: of MV_STATE_LAZY
  *
  * Context: process context, interrupts on. If another hypervisor has taken
  * this CPU since, or VMX fails, the VM dies: its state cannot be had.

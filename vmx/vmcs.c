@@ -227,40 +227,70 @@ void vmx_vmcs_setup(struct mv_vcpu *vcpu)
 /*
  * The eight segment registers have consecutive fields, in enum mv_seg's order
  * (SDM appendix B). The VMCS marks unusable ones in bit 16 of the access
- * rights, as we do. Unrolled: constant field numbers halve the instructions.
+ * rights, as we do. Inline: constant field numbers halve the instructions.
  */
-static void load_segments(struct mv_vcpu *vcpu)
+static __always_inline void load_segment(struct mv_vcpu *vcpu, enum mv_seg i)
 {
-	int i;
-
-#pragma GCC unroll 8
-	for (i = 0; i < MV_NR_SEGS; i++) {
-		vmcs_write(GUEST_ES_SELECTOR + 2 * i, vcpu->seg[i].selector);
-		vmcs_write(GUEST_ES_BASE + 2 * i, vcpu->seg[i].base);
-		vmcs_write(GUEST_ES_LIMIT + 2 * i, vcpu->seg[i].limit);
-		vmcs_write(GUEST_ES_AR_BYTES + 2 * i, vcpu->seg[i].ar);
-	}
-	vmcs_write(GUEST_GDTR_BASE, vcpu->gdt.base);
-	vmcs_write(GUEST_GDTR_LIMIT, vcpu->gdt.limit);
-	vmcs_write(GUEST_IDTR_BASE, vcpu->idt.base);
-	vmcs_write(GUEST_IDTR_LIMIT, vcpu->idt.limit);
+	vmcs_write(GUEST_ES_SELECTOR + 2 * i, vcpu->seg[i].selector);
+	vmcs_write(GUEST_ES_BASE + 2 * i, vcpu->seg[i].base);
+	vmcs_write(GUEST_ES_LIMIT + 2 * i, vcpu->seg[i].limit);
+	vmcs_write(GUEST_ES_AR_BYTES + 2 * i, vcpu->seg[i].ar);
 }
 
-static void save_segments(struct mv_vcpu *vcpu)
+static __always_inline void save_segment(struct mv_vcpu *vcpu, enum mv_seg i)
 {
-	int i;
+	vcpu->seg[i].selector = vmcs_read(GUEST_ES_SELECTOR + 2 * i);
+	vcpu->seg[i].base = vmcs_read(GUEST_ES_BASE + 2 * i);
+	vcpu->seg[i].limit = vmcs_read(GUEST_ES_LIMIT + 2 * i);
+	vcpu->seg[i].ar = vmcs_read(GUEST_ES_AR_BYTES + 2 * i);
+}
 
-#pragma GCC unroll 8
-	for (i = 0; i < MV_NR_SEGS; i++) {
-		vcpu->seg[i].selector = vmcs_read(GUEST_ES_SELECTOR + 2 * i);
-		vcpu->seg[i].base = vmcs_read(GUEST_ES_BASE + 2 * i);
-		vcpu->seg[i].limit = vmcs_read(GUEST_ES_LIMIT + 2 * i);
-		vcpu->seg[i].ar = vmcs_read(GUEST_ES_AR_BYTES + 2 * i);
+static void load_segments(struct mv_vcpu *vcpu, u32 groups)
+{
+	if (groups & MV_STATE_CODE) {
+		load_segment(vcpu, MV_CS);
+		load_segment(vcpu, MV_SS);
 	}
-	vcpu->gdt.base = vmcs_read(GUEST_GDTR_BASE);
-	vcpu->gdt.limit = vmcs_read(GUEST_GDTR_LIMIT);
-	vcpu->idt.base = vmcs_read(GUEST_IDTR_BASE);
-	vcpu->idt.limit = vmcs_read(GUEST_IDTR_LIMIT);
+	if (groups & MV_STATE_DATA) {
+		load_segment(vcpu, MV_DS);
+		load_segment(vcpu, MV_ES);
+	}
+	if (groups & MV_STATE_FSGS) {
+		load_segment(vcpu, MV_FS);
+		load_segment(vcpu, MV_GS);
+	}
+	if (groups & MV_STATE_TABLES) {
+		load_segment(vcpu, MV_LDTR);
+		load_segment(vcpu, MV_TR);
+		vmcs_write(GUEST_GDTR_BASE, vcpu->gdt.base);
+		vmcs_write(GUEST_GDTR_LIMIT, vcpu->gdt.limit);
+		vmcs_write(GUEST_IDTR_BASE, vcpu->idt.base);
+		vmcs_write(GUEST_IDTR_LIMIT, vcpu->idt.limit);
+	}
+}
+
+static void save_segments(struct mv_vcpu *vcpu, u32 groups)
+{
+	if (groups & MV_STATE_CODE) {
+		save_segment(vcpu, MV_CS);
+		save_segment(vcpu, MV_SS);
+	}
+	if (groups & MV_STATE_DATA) {
+		save_segment(vcpu, MV_DS);
+		save_segment(vcpu, MV_ES);
+	}
+	if (groups & MV_STATE_FSGS) {
+		save_segment(vcpu, MV_FS);
+		save_segment(vcpu, MV_GS);
+	}
+	if (groups & MV_STATE_TABLES) {
+		save_segment(vcpu, MV_LDTR);
+		save_segment(vcpu, MV_TR);
+		vcpu->gdt.base = vmcs_read(GUEST_GDTR_BASE);
+		vcpu->gdt.limit = vmcs_read(GUEST_GDTR_LIMIT);
+		vcpu->idt.base = vmcs_read(GUEST_IDTR_BASE);
+		vcpu->idt.limit = vmcs_read(GUEST_IDTR_LIMIT);
+	}
 }
 
 /* PAE paging: the CPU keeps the four PDPTEs in registers (SDM 4.4.1). */
@@ -328,7 +358,8 @@ static void load_shadow(struct mv_vcpu *vcpu, bool changed)
 	bool shadow = vcpu->intr_shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS);
 	bool step = vcpu->rflags & X86_EFLAGS_TF;
 
-	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, vcpu->intr_shadow);
+	if (changed)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, vcpu->intr_shadow);
 	if (shadow || changed)
 		vmx_set_pending_step(shadow && step);
 }
@@ -364,7 +395,7 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 	if (dirty & (MV_STATE_SHADOW | MV_STATE_RFLAGS))
 		load_shadow(vcpu, dirty & MV_STATE_SHADOW);
 	if (dirty & MV_STATE_SEGS)
-		load_segments(vcpu);
+		load_segments(vcpu, dirty);
 	if (dirty & MV_STATE_CRS)
 		load_crs(vcpu);
 	if (dirty & MV_STATE_MSRS)
@@ -383,32 +414,34 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
  * @vcpu: its VMCS is current
  *
  * What is dirty still has to go there: a request ended the section before the
- * first entry, or the handler of the last exit changed it.
+ * first entry, or the handler of the last exit changed it. A handler that calls
+ * this leaves the fields in the VMCS alone afterwards.
  */
 void vmx_save_hot(struct mv_vcpu *vcpu)
 {
-	u32 dirty = vcpu->dirty;
+	u32 have = vcpu->dirty | vcpu->valid;
 
-	if (!(dirty & MV_STATE_RIP))
+	if (!(have & MV_STATE_RIP))
 		vcpu->rip = vmcs_read(GUEST_RIP);
-	if (!(dirty & MV_STATE_RSP))
+	if (!(have & MV_STATE_RSP))
 		vcpu->regs[MV_RSP] = vmcs_read(GUEST_RSP);
-	if (!(dirty & MV_STATE_RFLAGS))
+	if (!(have & MV_STATE_RFLAGS))
 		vcpu->rflags = vmcs_read(GUEST_RFLAGS);
-	if (!(dirty & MV_STATE_SHADOW))
+	if (!(have & MV_STATE_SHADOW))
 		vcpu->intr_shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	vcpu->valid |= MV_STATE_HOT;
 }
 
 /**
  * vmx_save_lazy() - bring lazy groups out of the current VMCS
  * @vcpu: those already valid are left alone
- * @groups: MV_STATE_SEGS, MV_STATE_CRS
+ * @groups: of MV_STATE_LAZY
  */
 void vmx_save_lazy(struct mv_vcpu *vcpu, u32 groups)
 {
 	groups &= ~vcpu->valid;
 	if (groups & MV_STATE_SEGS)
-		save_segments(vcpu);
+		save_segments(vcpu, groups);
 	if (groups & MV_STATE_CRS)
 		save_crs(vcpu);
 	vcpu->valid |= groups;

@@ -469,7 +469,7 @@ bool mv_lapic_mmio_read(struct mv_vcpu *vcpu, u64 gpa, void *data,
  * @data: the value
  * @len: 1 to 8 bytes; other than aligned 32-bit words are ignored
  *
- * Context: the vCPU's own, outside the run section.
+ * Context: the vCPU's own, also inside the run section.
  * Return: true if it was the APIC's.
  */
 bool mv_lapic_mmio_write(struct mv_vcpu *vcpu, u64 gpa, const void *data,

@@ -25,6 +25,11 @@
 #define __ffs(word)		((unsigned int)__builtin_ctzl(word))
 #define kzalloc(size, gfp)	calloc(1, size)
 
+#define EXPORT_SYMBOL_GPL(symbol)
+
+void pagefault_disable(void);
+void pagefault_enable(void);
+
 #define EFER_LMA		(1 << 10)
 #define X86_TRAP_UD		6
 #define X86_TRAP_GP		13

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The instructions decoded last: the few accessors of a driver come again and
+ * again.
+ */
+#ifndef MINIVMM_INSN_CACHE_H
+#define MINIVMM_INSN_CACHE_H
+
+#include "decode.h"
+
+#define MV_INSN_CACHE	8
+
+/**
+ * struct mv_insn_cache - by a hash of RIP
+ * @bytes: what was decoded, zeros behind it
+ * @mode: and how
+ * @insn: the result; @len is 0 if there is none
+ */
+struct mv_insn_cache {
+	struct {
+		u64 bytes[2];
+		enum mv_insn_mode mode;
+		struct mv_insn insn;
+	} entry[MV_INSN_CACHE];
+};
+
+const struct mv_insn *mv_decode_again(struct mv_insn_cache *cache, u64 rip,
+				      const u64 bytes[2], unsigned int len,
+				      enum mv_insn_mode mode, int *error);
+
+#endif
