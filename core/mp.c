@@ -14,6 +14,7 @@
  * woken; one that is anywhere else looks before it enters or blocks.
  */
 #include <linux/export.h>
+#include <linux/math64.h>
 #include <linux/moduleparam.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
@@ -21,6 +22,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/smp.h>
+#include <asm/tsc.h>
 #include "core.h"
 
 /* Poll for as long as this before blocking, if that has paid off lately */
@@ -227,7 +229,22 @@ static bool wait_over(struct mv_vcpu *vcpu)
 {
 	if (READ_ONCE(vcpu->requests))
 		return true;
-	return vcpu->mp_state == MINIVMM_MP_STATE_HALTED && halt_ends(vcpu);
+	if (vcpu->mp_state != MINIVMM_MP_STATE_HALTED || !halt_ends(vcpu))
+		return false;
+	vcpu->mp_state = MINIVMM_MP_STATE_RUNNABLE;
+	return true;
+}
+
+/*
+ * By the TSC, which costs less to read than the host's clock. If it jumps, so
+ * does how long to poll, and nothing else; the division would trap if its result
+ * did not fit.
+ */
+static u64 ns_since(u64 tsc)
+{
+	s64 ticks = rdtsc() - tsc;
+
+	return ticks > 0 ? mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz) : 0;
 }
 
 /* Waking costs more than a short spin. */
@@ -236,7 +253,7 @@ static bool poll(struct mv_vcpu *vcpu, u64 start)
 	while (vcpu->poll_ns && !need_resched() && single_task_running()) {
 		if (wait_over(vcpu))
 			return true;
-		if (ktime_get_ns() - start >= vcpu->poll_ns)
+		if (ns_since(start) >= vcpu->poll_ns)
 			break;
 		cpu_relax();
 	}
@@ -257,17 +274,20 @@ static void adapt_polling(struct mv_vcpu *vcpu, u64 waited)
 
 static void block(struct mv_vcpu *vcpu)
 {
+	bool timer = false;
+
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (wait_over(vcpu) || signal_pending(current))
 			break;
 		/* Each time: what woke us may have been the timer, too early. */
-		mv_apic_timer_block(vcpu);
+		timer |= mv_apic_timer_block(vcpu);
 		schedule();
 	}
 	finish_rcuwait(&vcpu->wait);
-	mv_apic_timer_unblock(vcpu);
+	if (timer)
+		mv_apic_timer_unblock(vcpu);
 }
 
 /**
@@ -278,16 +298,11 @@ static void block(struct mv_vcpu *vcpu)
  */
 int mv_wait(struct mv_vcpu *vcpu)
 {
-	u64 start;
+	u64 start = rdtsc();
 
-	if (!wait_over(vcpu)) {
-		start = ktime_get_ns();
-		if (!poll(vcpu, start))
-			block(vcpu);
-		adapt_polling(vcpu, ktime_get_ns() - start);
-	}
-	if (vcpu->mp_state == MINIVMM_MP_STATE_HALTED && halt_ends(vcpu))
-		vcpu->mp_state = MINIVMM_MP_STATE_RUNNABLE;
+	if (!poll(vcpu, start))
+		block(vcpu);
+	adapt_polling(vcpu, ns_since(start));
 	return 1;
 }
 
