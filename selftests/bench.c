@@ -386,7 +386,10 @@ static const struct op *op_at(u32 i)
 	if (i < nr_apic_ops)
 		return &apic_ops[i];
 	i -= nr_apic_ops;
-	return i < nr_eventfd_ops ? &eventfd_ops[i] : NULL;
+	if (i < nr_eventfd_ops)
+		return &eventfd_ops[i];
+	i -= nr_eventfd_ops;
+	return i < nr_host_ops ? &host_ops[i] : NULL;
 }
 
 static int extension(int fd, u32 cap)
