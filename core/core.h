@@ -288,7 +288,7 @@ u64 mv_get_tsc_deadline(struct mv_vcpu *vcpu);
 int mv_set_tsc_deadline(struct mv_vcpu *vcpu, u64 data, bool client);
 void mv_apic_tsc_moved(struct mv_vcpu *vcpu);
 void mv_apic_timer_check(struct mv_vcpu *vcpu);
-void mv_apic_timer_block(struct mv_vcpu *vcpu);
+bool mv_apic_timer_block(struct mv_vcpu *vcpu);
 void mv_apic_timer_unblock(struct mv_vcpu *vcpu);
 
 /* CR8 is the upper half of the task priority (SDM 11.8.6). */
@@ -393,6 +393,7 @@ void mv_routes_destroy(struct mv_vm *vm);
 /* > 0 delivered, 0 coalesced, < 0 ignored. Context: any. */
 int mv_gsi_set(struct mv_vm *vm, enum mv_irq_source source, u32 gsi,
 	       bool level);
+void mv_gsi_pulse(struct mv_vm *vm, enum mv_irq_source source, u32 gsi);
 int mv_signal_msi(struct mv_vm *vm, const struct minivmm_msi *msi);
 int mv_pin_to_gsi(struct mv_vm *vm, u32 chip, unsigned int pin);
 
