@@ -349,10 +349,10 @@ static int run_loop(struct mv_vcpu *vcpu)
 		vcpu->complete = NULL;
 		ret = complete(vcpu);
 	}
-	if (ret == 1 && READ_ONCE(vcpu->run->immediate_exit)) {
-		vcpu->run->exit_reason = MINIVMM_EXIT_INTR;
+	/* The last exit's reason stays, as with KVM: clients look at it again. */
+	if (ret == 1 && READ_ONCE(vcpu->run->immediate_exit))
 		return -EINTR;
-	}
+	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	while (ret == 1)
 		ret = run_once(vcpu);
 	return ret;
@@ -432,7 +432,6 @@ int mv_vcpu_run(struct mv_vcpu *vcpu)
 		return -EINVAL;
 	mv_set_thread(vcpu);
 	activate_sigmask(vcpu);
-	vcpu->run->exit_reason = MINIVMM_EXIT_UNKNOWN;
 	ret = run_loop(vcpu);
 	fill_run_page(vcpu);
 	restore_sigmask(vcpu);
