@@ -205,6 +205,7 @@ int vmx_caps_init(struct mv_caps *caps)
 
 	caps->rdtscp = vmx_config.secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = vmx_config.secondary & SECONDARY_EXEC_ENABLE_INVPCID;
+	caps->hypercall = 0xc1;		/* 0f 01 c1: VMCALL */
 	caps->cr4 = vmx_config.cr4_fixed1 & ~X86_CR4_VMXE;
 	if (vmx_has_tsc_scaling()) {
 		caps->tsc_frac_bits = 48;	/* SDM 25.6.5 */

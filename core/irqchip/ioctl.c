@@ -29,7 +29,7 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 			vm->x2apic_no_broadcast_quirk = true;
 		return 0;
 	default:
-		return -EINVAL;
+		return mv_vm_enable_cap(vm, &cap);
 	}
 }
 
