@@ -2,6 +2,7 @@
 #
 # make run      boot an unmodified Linux under minivmm
 # make test     lint, unit tests, selftests
+# make kvm-selftests   KVM's own selftests, on stock KVM and on minivmm
 # make help     the other targets and the variables
 
 # Kernel of the testbed's host: 6.1, 6.12 or 7.3.
@@ -53,6 +54,12 @@ run:
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
 
+kvm-selftests:
+	@testbed/kvm-selftests --kernel $(KERNEL) $(TESTS)
+
+kvm-selftests-nightly:
+	@testbed/kvm-selftests --kernel $(KERNEL) --nightly $(TESTS)
+
 bench:
 	@testbed/bench --kernel $(KERNEL)
 
@@ -66,6 +73,8 @@ help:
 	@echo "make                 modules, launcher and selftests"
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
+	@echo "make kvm-selftests   KVM's own selftests, on stock KVM and on minivmm"
+	@echo "make kvm-selftests-nightly   the same with those that take long"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
@@ -89,5 +98,5 @@ help:
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
-.PHONY: all modules modules-all tools launcher selftests unit run test bench \
+.PHONY: all modules modules-all tools launcher selftests unit run test bench kvm-selftests kvm-selftests-nightly \
 	lint clean help
