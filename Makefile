@@ -3,6 +3,7 @@
 # make run      boot an unmodified Linux under minivmm
 # make qemu     the same under Debian's QEMU, on machines of several kinds
 # make test     lint, unit tests, selftests
+# make kvm-selftests   KVM's own selftests, on stock KVM and on minivmm
 # make help     the other targets and the variables
 
 # Kernel of the testbed's host: 6.1, 6.12 or 7.3.
@@ -60,6 +61,12 @@ qemu:
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
 
+kvm-selftests:
+	@testbed/kvm-selftests --kernel $(KERNEL) $(TESTS)
+
+kvm-selftests-nightly:
+	@testbed/kvm-selftests --kernel $(KERNEL) --nightly $(TESTS)
+
 bench:
 	@testbed/bench --kernel $(KERNEL)
 
@@ -83,6 +90,8 @@ help:
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
 	@echo "make qemu            Debian's QEMU boots Linux on minivmm, machine by machine"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
+	@echo "make kvm-selftests   KVM's own selftests, on stock KVM and on minivmm"
+	@echo "make kvm-selftests-nightly   the same with those that take long"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
 	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
 	@echo "make migrate         boot the guest of make run, migrate it to another launcher"
@@ -110,4 +119,4 @@ help:
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
 .PHONY: all modules migrate snapshot modules-all tools launcher selftests unit run qemu test bench \
-	bench-growth lint clean help
+	bench-growth kvm-selftests kvm-selftests-nightly lint clean help

@@ -103,19 +103,33 @@ static int finish_string(struct mv_vcpu *vcpu, u32 count)
 	return 1;
 }
 
+/*
+ * The client may have lowered RCX meanwhile: then less is moved, as if it had been
+ * that from the start.
+ */
+static u32 elements_left(const struct mv_vcpu *vcpu)
+{
+	u64 limit = U32_MAX;
+
+	if (vcpu->exit.pio.rep)
+		limit = vcpu->regs[MV_RCX] & address_mask(vcpu);
+	return min_t(u64, vcpu->pio.count, limit);
+}
+
 static int complete_outs(struct mv_vcpu *vcpu)
 {
-	return finish_string(vcpu, vcpu->pio.count);
+	return finish_string(vcpu, elements_left(vcpu));
 }
 
 static int complete_ins(struct mv_vcpu *vcpu)
 {
+	u32 count = elements_left(vcpu);
 	struct mv_fault fault;
 	int ret;
 
 	trace_data(vcpu, vcpu->pio_data, vcpu->pio.count);
 	ret = mv_write_gva(vcpu, vcpu->pio.gva, vcpu->pio_data,
-			   vcpu->pio.count * vcpu->exit.pio.size,
+			   count * vcpu->exit.pio.size,
 			   mv_cpl_access(vcpu), &fault);
 	if (ret == -EFAULT) {
 		mv_queue_fault(vcpu, &fault);
@@ -123,7 +137,7 @@ static int complete_ins(struct mv_vcpu *vcpu)
 	}
 	if (ret)
 		return mv_emulation_failure(vcpu, NULL, 0);
-	return finish_string(vcpu, vcpu->pio.count);
+	return finish_string(vcpu, count);
 }
 
 /*

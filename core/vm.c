@@ -218,6 +218,13 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_get_dirty_log(vm, argp);
 	case MINIVMM_CLEAR_DIRTY_LOG:
 		return vm_clear_dirty_log(vm, argp);
+	case MINIVMM_SET_BOOT_CPU_ID:
+		return mv_set_boot_cpu(vm, arg);
+	case MINIVMM_GET_TSC_KHZ:
+		return READ_ONCE(vm->tsc_khz);
+	case MINIVMM_SET_TSC_KHZ:
+		/* 32 bits of the argument count, for KVM */
+		return mv_vm_set_tsc_khz(vm, arg);
 	case MINIVMM_SET_TSS_ADDR:
 		return vm_set_tss_addr(arg);
 	case MINIVMM_SET_IDENTITY_MAP_ADDR:

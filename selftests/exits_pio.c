@@ -507,3 +507,43 @@ TEST(new_rip_cancels_mmio_read)
 		SKIP("KVM ends the old instruction, with the new registers");
 	go_elsewhere(&elsewhere_read, MMIO_GPA, MINIVMM_EXIT_MMIO);
 }
+
+/* ------------------------------------------------------------------------ */
+/* A client that lowers RCX: that many elements, from the first on           */
+
+guest_code64(fewer, "rep insb; hlt");
+
+static void lower_count(u64 rcx)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+	u8 *data = vm_gpa(vcpu->vm, DATA_GPA);
+	struct minivmm_regs regs;
+	int i;
+
+	vcpu_setup_blob64(vcpu, &fewer);
+	regs = vcpu_regs(vcpu);
+	regs.rdx = 0x10;
+	regs.rcx = 4;
+	regs.rdi = DATA_GPA;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_IO);
+	memset(vcpu_io_data(vcpu), 0xaa, 4);
+	regs = vcpu_regs(vcpu);
+	regs.rcx = rcx;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
+	regs = vcpu_regs(vcpu);
+	EXPECT_EQ(regs.rcx, 0);
+	EXPECT_EQ(regs.rdi, DATA_GPA + rcx);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(data[i], i < rcx ? 0xaa : 0);
+}
+
+TEST(client_lowers_count)
+{
+	lower_count(3);
+	lower_count(1);
+	/* KVM leaves such a vCPU at the instruction. */
+	if (dev_is_minivmm())
+		lower_count(0);
+}
