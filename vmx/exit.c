@@ -277,12 +277,17 @@ static bool handle_apic_write(struct mv_vcpu *vcpu, struct vmx_host *host)
 }
 
 /*
- * No hypercall is offered; RAX says so with the number that guests written for
- * KVM expect: -KVM_ENOSYS.
+ * No hypercall is offered; RAX says so with the numbers that guests written for
+ * KVM expect: -KVM_ENOSYS, and -KVM_EPERM above CPL 0. Code that is not 64-bit
+ * has 32 bits of it.
  */
 static bool handle_vmcall(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
-	vcpu->regs[MV_RAX] = -1000;
+	s64 error = MV_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES)) ? -1 : -1000;
+	bool wide = (vcpu->efer & EFER_LMA) &&
+		    (vmcs_read(GUEST_CS_AR_BYTES) & MV_AR_L);
+
+	vcpu->regs[MV_RAX] = wide ? error : (u32)error;
 	return skip(vcpu);
 }
 
