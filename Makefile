@@ -19,6 +19,9 @@ IRQCHIP		?=
 DEV		?= /dev/minivmm
 # Only these selftests ("make test TESTS='exits msr'"); empty: all.
 TESTS		?=
+# "make diff": how many random programs, from which seed on.
+COUNT		?= 100000
+SEED		?= 1
 
 export MINIVMM_PLATFORM := $(PLATFORM)
 MAKEFLAGS	+= --no-print-directory
@@ -56,6 +59,10 @@ test:
 bench:
 	@testbed/bench --kernel $(KERNEL)
 
+# COUNT programs, shared out among the modes of the CPU
+diff:
+	@testbed/diff --kernel $(KERNEL) --seed $(SEED) --count $$((($(COUNT) + 7) / 8))
+
 lint:
 	testbed/lint
 
@@ -67,6 +74,7 @@ help:
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
+	@echo "make diff            random guest programs on stock KVM and minivmm, compared"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -85,9 +93,10 @@ help:
 	@echo "                     if the device has them"
 	@echo "DEV=$(DEV)    make run: or /dev/kvm, stock KVM"
 	@echo "TESTS=               make test: only the selftests of these names"
+	@echo "COUNT=$(COUNT) SEED=$(SEED) make diff: how many programs, from which seed on"
 	@echo "MINIVMM_CACHE=       the testbed's parts; empty: ~/.cache/minivmm"
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
 .PHONY: all modules modules-all tools launcher selftests unit run test bench \
-	lint clean help
+	diff lint clean help
