@@ -23,6 +23,9 @@ DEV		?= /dev/minivmm
 CASES		?=
 # Only these selftests ("make test TESTS='exits msr'"); empty: all.
 TESTS		?=
+# "make diff": how many random programs, from which seed on.
+COUNT		?= 100000
+SEED		?= 1
 
 export MINIVMM_PLATFORM := $(PLATFORM)
 MAKEFLAGS	+= --no-print-directory
@@ -79,6 +82,10 @@ migrate snapshot:
 		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
 		--dev $(DEV) --host-smp $(HOST_SMP) --move $@ </dev/null
 
+# COUNT programs, shared out among the modes of the CPU
+diff:
+	@testbed/diff --kernel $(KERNEL) --seed $(SEED) --count $$((($(COUNT) + 7) / 8))
+
 lint:
 	testbed/lint
 
@@ -96,6 +103,7 @@ help:
 	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
 	@echo "make migrate         boot the guest of make run, migrate it to another launcher"
 	@echo "make snapshot        boot it, save and restore it while it works"
+	@echo "make diff            random guest programs on stock KVM and minivmm, compared"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -114,9 +122,10 @@ help:
 	@echo "                     if the device has them"
 	@echo "DEV=$(DEV)    make run: or /dev/kvm, stock KVM"
 	@echo "TESTS=               make test: only the selftests of these names"
+	@echo "COUNT=$(COUNT) SEED=$(SEED) make diff: how many programs, from which seed on"
 	@echo "MINIVMM_CACHE=       the testbed's parts; empty: ~/.cache/minivmm"
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
 .PHONY: all modules migrate snapshot modules-all tools launcher selftests unit run qemu test bench \
-	bench-growth kvm-selftests kvm-selftests-nightly lint clean help
+	bench-growth diff kvm-selftests kvm-selftests-nightly lint clean help

@@ -191,8 +191,6 @@ static int string_operand(struct mv_vcpu *vcpu, struct mv_fault *fault)
 	if (ret)
 		return ret;
 	vcpu->pio.count = batch(vcpu, vcpu->pio.gva);
-	if (!vcpu->pio.count)
-		return 0;
 	bytes = vcpu->pio.count * vcpu->exit.pio.size;
 	if (vcpu->pio.count > 1 &&
 	    mv_linearize(vcpu, vcpu->exit.pio.seg, offset, bytes, in,
@@ -261,6 +259,9 @@ static int string_pio(struct mv_vcpu *vcpu)
 	int ret;
 
 	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
+	/* A count of zero: no access, so no fault either (SDM vol. 2, REP) */
+	if (vcpu->exit.pio.rep && !(vcpu->regs[MV_RCX] & address_mask(vcpu)))
+		return finish_string(vcpu, 0);
 	ret = string_operand(vcpu, &fault);
 	if (ret == -EFAULT) {
 		mv_queue_fault(vcpu, &fault);
@@ -268,8 +269,6 @@ static int string_pio(struct mv_vcpu *vcpu)
 	}
 	if (ret)
 		return mv_emulation_failure(vcpu, NULL, 0);
-	if (!vcpu->pio.count)		/* REP with a count of zero */
-		return finish_string(vcpu, 0);
 	return transfer(vcpu);
 }
 

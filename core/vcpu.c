@@ -269,6 +269,8 @@ static int vcpu_set_lapic(struct mv_vcpu *vcpu, void __user *argp)
 	struct minivmm_lapic_state *state;
 	int ret;
 
+	if (!vcpu->lapic)
+		return -EINVAL;
 	state = memdup_user(argp, sizeof(*state));
 	if (IS_ERR(state))
 		return PTR_ERR(state);

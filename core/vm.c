@@ -151,14 +151,15 @@ static int vm_set_tss_addr(unsigned long arg)
 static int vm_set_identity_map_addr(struct mv_vm *vm, void __user *argp)
 {
 	u64 addr;
-	int ret;
+	bool late;
 
-	if (copy_from_user(&addr, argp, sizeof(addr)))
-		return -EFAULT;
+	/* as KVM: too late counts more than a bad pointer */
 	mutex_lock(&vm->lock);
-	ret = vm->nr_vcpus ? -EINVAL : 0;
+	late = vm->nr_vcpus;
 	mutex_unlock(&vm->lock);
-	return ret;
+	if (late)
+		return -EINVAL;
+	return copy_from_user(&addr, argp, sizeof(addr)) ? -EFAULT : 0;
 }
 
 static int vm_get_clock(struct mv_vm *vm, void __user *argp)

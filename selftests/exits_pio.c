@@ -222,6 +222,23 @@ TEST(ins)
 	EXPECT_EQ(device.ins, 34);
 }
 
+/* A count of 0 accesses nothing, so no address is wrong. */
+static void guest_rep_of_nothing(void)
+{
+	GUEST_ASSERT_EQ(guest_try("rep insb", "c"(0), "d"(PORT),
+				  "D"(NONCANONICAL)), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(guest_try("rep outsb", "c"(0), "d"(PORT),
+				  "S"(NONCANONICAL)), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(guest_try("rep insb", "c"(1), "d"(PORT),
+				  "D"(NONCANONICAL)), GP_VECTOR);
+}
+
+TEST(rep_of_nothing)
+{
+	run_device_guest(&device, guest_rep_of_nothing);
+	EXPECT_EQ(device.outs, 0);
+}
+
 /* More than a page at once, and items that straddle the border */
 static void guest_long_strings(void)
 {
