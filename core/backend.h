@@ -100,7 +100,8 @@ struct mv_dtable {
 #define MV_STATE_DATA	BIT(12)	/* seg[] of DS, ES */
 #define MV_STATE_FSGS	BIT(13)	/* seg[] of FS, GS */
 #define MV_STATE_TABLES	BIT(14)	/* seg[] of LDTR, TR; gdt, idt */
-#define MV_STATE_ALL	(BIT(15) - 1)
+#define MV_STATE_DEBUG	BIT(15)	/* debug.control */
+#define MV_STATE_ALL	(BIT(16) - 1)
 #define MV_STATE_SEGS	(MV_STATE_CODE | MV_STATE_DATA | MV_STATE_FSGS | \
 			 MV_STATE_TABLES)
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
@@ -162,6 +163,7 @@ enum mv_exit_reason {
 	MV_EXIT_CR,
 	MV_EXIT_DR,
 	MV_EXIT_XSETBV,
+	MV_EXIT_DEBUG,		/* the client's debugger wants this */
 	MV_EXIT_MSR,		/* an RDMSR or WRMSR that failed */
 	MV_EXIT_DELIVERY,	/* no memory to deliver an event with */
 	MV_EXIT_SHUTDOWN,
@@ -210,6 +212,10 @@ struct mv_exit {
 			bool write;
 			enum mv_reg reg;
 		} dr;
+		struct {
+			u8 vector;	/* #DB or #BP */
+			u64 dr6;
+		} debug;
 		struct {
 			bool write;
 			u32 index;
@@ -306,6 +312,7 @@ struct mv_lapic {
 #define MV_REQ_SIPI	2	/* with vcpu->sipi_vector */
 #define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
 #define MV_REQ_MSRS	4	/* vm->msrs_exit */
+#define MV_REQ_STEPPED	5	/* the debugger's single step is over */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {
@@ -418,6 +425,8 @@ struct mv_vcpu_stats {
  * @msrs_exit: that filter denies MSRs which otherwise need no exit
  * @msr_exits: failures of RDMSR and WRMSR that are the client's to handle,
  *	MINIVMM_MSR_EXIT_REASON_*
+ * @disabled_exits: MINIVMM_X86_DISABLE_EXITS_*: what guests do without an exit;
+ *	constant once a vCPU exists
  * @dead: a bug was caught: no vCPU runs again
  * @backend: the back end's
  */
@@ -474,6 +483,8 @@ struct mv_vm {
 	struct mv_msr_filter __rcu *msr_filter;
 	bool msrs_exit;
 	u32 msr_exits;
+	bool triple_fault_event;	/* VCPU_EVENTS have it */
+	u32 disabled_exits;
 	bool dead;
 	u32 nr_vcpus;
 	u32 max_id;			/* highest vCPU number */
@@ -523,6 +534,11 @@ struct mv_vcpu {
 	u64 pdptr[4];
 	u64 xcr0;
 	u64 dr[4], dr6, dr7;
+	struct {
+		u32 control;	/* MINIVMM_GUESTDBG_*, 0: no debugger */
+		u64 dr[4], dr7;	/* USE_HW_BP: the ones that are in the CPU */
+		u8 bp_len;	/* of the INT3 that the debugger was shown */
+	} debug;
 
 	u64 apic_base;
 	u64 pat;
@@ -702,6 +718,35 @@ void mv_apic_timer_fire(struct mv_vcpu *vcpu, u64 now);
 bool mv_extint_pending(struct mv_vcpu *vcpu);
 u8 mv_extint_take(struct mv_vcpu *vcpu);
 bool mv_interrupt_waits(struct mv_vcpu *vcpu);
+
+/* Has the debugger asked for one of these? */
+static inline bool mv_debugging(const struct mv_vcpu *vcpu, u32 control)
+{
+	return unlikely(vcpu->debug.control & control);
+}
+
+/* The breakpoints that are in the CPU: the debugger's hide the guest's. */
+static inline const u64 *mv_live_drs(const struct mv_vcpu *vcpu)
+{
+	return mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_HW_BP) ?
+	       vcpu->debug.dr : vcpu->dr;
+}
+
+static inline u64 mv_live_dr7(const struct mv_vcpu *vcpu)
+{
+	return mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_HW_BP) ?
+	       vcpu->debug.dr7 : vcpu->dr7;
+}
+
+/*
+ * An instruction was emulated, which no trap of the CPU's ends. Any context; the
+ * guest is not entered again before the debugger has been told.
+ */
+static inline void mv_step_over(struct mv_vcpu *vcpu)
+{
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_SINGLESTEP))
+		set_bit(MV_REQ_STEPPED, &vcpu->requests);
+}
 
 /* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */
 static inline bool mv_is_64bit(const struct mv_vcpu *vcpu)

@@ -103,6 +103,21 @@ void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *ev);
 bool mv_valid_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 int mv_set_events(struct mv_vcpu *vcpu, const struct minivmm_vcpu_events *ev);
 
+/* ---- debug.c: the client's debugger ---------------------------------------- */
+
+#define MV_DEBUG_FLAGS	(MINIVMM_GUESTDBG_ENABLE | \
+			 MINIVMM_GUESTDBG_SINGLESTEP | \
+			 MINIVMM_GUESTDBG_USE_SW_BP | \
+			 MINIVMM_GUESTDBG_USE_HW_BP | \
+			 MINIVMM_GUESTDBG_INJECT_DB | \
+			 MINIVMM_GUESTDBG_INJECT_BP | \
+			 MINIVMM_GUESTDBG_BLOCKIRQ)
+
+int mv_set_guest_debug(struct mv_vcpu *vcpu,
+		       const struct minivmm_guest_debug *dbg);
+int mv_exit_debug(struct mv_vcpu *vcpu, u8 vector, u64 dr6);
+void mv_set_bp_len(struct mv_vcpu *vcpu);
+
 /* ---- cr.c: control, debug and extended control registers ------------------ */
 
 u64 mv_cr0_bits(u64 cr0);
@@ -273,7 +288,7 @@ u64 mv_get_tsc_deadline(struct mv_vcpu *vcpu);
 int mv_set_tsc_deadline(struct mv_vcpu *vcpu, u64 data, bool client);
 void mv_apic_tsc_moved(struct mv_vcpu *vcpu);
 void mv_apic_timer_check(struct mv_vcpu *vcpu);
-void mv_apic_timer_block(struct mv_vcpu *vcpu);
+bool mv_apic_timer_block(struct mv_vcpu *vcpu);
 void mv_apic_timer_unblock(struct mv_vcpu *vcpu);
 
 /* CR8 is the upper half of the task priority (SDM 11.8.6). */
@@ -309,6 +324,13 @@ int mv_yield(struct mv_vcpu *vcpu);
 
 #define MV_X2APIC_API_FLAGS	(MINIVMM_X2APIC_API_USE_32BIT_IDS | \
 				 MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+/*
+ * MWAIT is not among them: the timer that ends a guest's run stops in the deeper
+ * of the C-states that a guest could ask for (SDM 26.5.1).
+ */
+#define MV_DISABLE_EXITS	(MINIVMM_X86_DISABLE_EXITS_HLT | \
+				 MINIVMM_X86_DISABLE_EXITS_PAUSE)
 
 int mv_irq_init(struct mv_vm *vm);
 void mv_irq_destroy(struct mv_vm *vm);
@@ -371,6 +393,7 @@ void mv_routes_destroy(struct mv_vm *vm);
 /* > 0 delivered, 0 coalesced, < 0 ignored. Context: any. */
 int mv_gsi_set(struct mv_vm *vm, enum mv_irq_source source, u32 gsi,
 	       bool level);
+void mv_gsi_pulse(struct mv_vm *vm, enum mv_irq_source source, u32 gsi);
 int mv_signal_msi(struct mv_vm *vm, const struct minivmm_msi *msi);
 int mv_pin_to_gsi(struct mv_vm *vm, u32 chip, unsigned int pin);
 

@@ -305,6 +305,9 @@ int mv_handle_dr(struct mv_vcpu *vcpu)
 	}
 	if (mv_cpl_access(vcpu))
 		return inject_gp(vcpu);
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_HW_BP) &&
+	    (vcpu->debug.dr7 & MV_DR7_GD))
+		return mv_exit_debug(vcpu, X86_TRAP_DB, MV_DR6_BD);
 	if (vcpu->dr7 & MV_DR7_GD) {
 		mv_queue_db(vcpu, MV_DR6_BD);
 		return 1;

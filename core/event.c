@@ -235,6 +235,10 @@ void mv_get_events(struct mv_vcpu *vcpu, struct minivmm_vcpu_events *events)
 			MINIVMM_VCPUEVENT_VALID_SHADOW;
 	if (vcpu->lapic)
 		events->flags |= MINIVMM_VCPUEVENT_VALID_SIPI_VECTOR;
+	if (READ_ONCE(vcpu->vm->triple_fault_event)) {
+		events->flags |= MINIVMM_VCPUEVENT_VALID_TRIPLE_FAULT;
+		events->triple_fault.pending = ev->triple_fault;
+	}
 }
 
 static u32 shadow_from(struct mv_vcpu *vcpu,
@@ -263,7 +267,11 @@ static u32 shadow_from(struct mv_vcpu *vcpu,
 bool mv_valid_events(struct mv_vcpu *vcpu,
 		     const struct minivmm_vcpu_events *events)
 {
-	if (events->flags & ~EVENT_FLAGS)
+	u32 flags = EVENT_FLAGS;
+
+	if (READ_ONCE(vcpu->vm->triple_fault_event))
+		flags |= MINIVMM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	if (events->flags & ~flags)
 		return false;
 	if (!events->exception.injected && !events->exception.pending)
 		return true;
@@ -290,6 +298,8 @@ int mv_set_events(struct mv_vcpu *vcpu,
 	ev->exception.pending = false;
 	ev->exception.soft = false;
 	ev->exception.vector = events->exception.nr;
+	if (ev->exception.injected && ev->exception.vector == X86_TRAP_BP)
+		mv_set_bp_len(vcpu);
 	ev->exception.has_error = events->exception.has_error_code;
 	ev->exception.error = events->exception.error_code;
 	vcpu->extint = -1;
@@ -305,6 +315,8 @@ int mv_set_events(struct mv_vcpu *vcpu,
 		atomic_set(&vcpu->nmis, 0);
 		ev->nmi.pending = min(events->nmi.pending, nmi_limit(vcpu));
 	}
+	if (events->flags & MINIVMM_VCPUEVENT_VALID_TRIPLE_FAULT)
+		ev->triple_fault = events->triple_fault.pending;
 	vcpu->dirty |= MV_STATE_SHADOW;
 	vcpu->check_events = true;
 	return 0;

@@ -24,7 +24,7 @@ const struct mv_insn *mv_decode_again(struct mv_insn_cache *cache, u64 rip,
 				      const u64 bytes[2], unsigned int len,
 				      enum mv_insn_mode mode, int *error)
 {
-	typeof(&cache->entry[0]) entry;
+	struct mv_decoded *entry;
 
 	entry = &cache->entry[(rip ^ rip >> 3) % MV_INSN_CACHE];
 	if (entry->insn.len && entry->insn.len <= len &&

@@ -11,17 +11,20 @@
 #define MV_INSN_CACHE	8
 
 /**
- * struct mv_insn_cache - by a hash of RIP
- * @bytes: what was decoded, zeros behind it
+ * struct mv_decoded - an instruction that was decoded
+ * @bytes: what it was, zeros behind it
  * @mode: and how
- * @insn: the result; @len is 0 if there is none
+ * @insn: the result; @insn.len is 0 if there is none
  */
+struct mv_decoded {
+	u64 bytes[2];
+	enum mv_insn_mode mode;
+	struct mv_insn insn;
+};
+
+/* By a hash of RIP */
 struct mv_insn_cache {
-	struct {
-		u64 bytes[2];
-		enum mv_insn_mode mode;
-		struct mv_insn insn;
-	} entry[MV_INSN_CACHE];
+	struct mv_decoded entry[MV_INSN_CACHE];
 };
 
 const struct mv_insn *mv_decode_again(struct mv_insn_cache *cache, u64 rip,

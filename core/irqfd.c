@@ -56,8 +56,7 @@ static void inject(struct irqfd *irqfd)
 		mv_gsi_set(irqfd->vm, MV_SOURCE_RESAMPLE, irqfd->gsi, true);
 		return;
 	}
-	mv_gsi_set(irqfd->vm, MV_SOURCE_USER, irqfd->gsi, true);
-	mv_gsi_set(irqfd->vm, MV_SOURCE_USER, irqfd->gsi, false);
+	mv_gsi_pulse(irqfd->vm, MV_SOURCE_USER, irqfd->gsi);
 }
 
 /* vm->irqfds_lock is held: only one can take it out of the list. */

@@ -40,6 +40,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_SYNC_MMU:
 	case MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case MINIVMM_CAP_USER_NMI:
+	case MINIVMM_CAP_SET_GUEST_DEBUG:
 	case MINIVMM_CAP_IRQ_INJECT_STATUS:
 	case MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS:
 	case MINIVMM_CAP_IRQFD:
@@ -68,6 +69,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_X86_USER_SPACE_MSR:
 	case MINIVMM_CAP_X86_MSR_FILTER:
 	case MINIVMM_CAP_BINARY_STATS_FD:
+	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();
@@ -77,6 +79,10 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_X86_DISABLE_EXITS:
+		return MV_DISABLE_EXITS;
+	case MINIVMM_CAP_SET_GUEST_DEBUG2:
+		return MV_DEBUG_FLAGS;
 	case MINIVMM_CAP_SYNC_REGS:
 		return MINIVMM_SYNC_X86_VALID_FIELDS;
 	case MINIVMM_CAP_INTR_SHADOW:

@@ -14,6 +14,7 @@
  * woken; one that is anywhere else looks before it enters or blocks.
  */
 #include <linux/export.h>
+#include <linux/math64.h>
 #include <linux/moduleparam.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
@@ -21,6 +22,9 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/smp.h>
+#include <asm/trapnr.h>
+#include <asm/tsc.h>
+#include <uapi/asm/debugreg.h>
 #include "core.h"
 
 /* Poll for as long as this before blocking, if that has paid off lately */
@@ -140,7 +144,8 @@ static void take_startup(struct mv_vcpu *vcpu)
  * mv_handle_requests() - do what others asked the vCPU for
  * @vcpu: the vCPU; vcpu->requests is not 0
  *
- * Return: as run-loop handlers do; 0: the client's I/O APIC has an EOI.
+ * Return: as run-loop handlers do; 0: the client's I/O APIC has an EOI, or its
+ * debugger a step.
  */
 int mv_handle_requests(struct mv_vcpu *vcpu)
 {
@@ -152,8 +157,11 @@ int mv_handle_requests(struct mv_vcpu *vcpu)
 		vcpu->dirty |= MV_STATE_CPUID;
 	if (vcpu->lapic)
 		take_startup(vcpu);
+	/* One at a time for user space: the other waits for the next RUN. */
 	if (test_and_clear_bit(MV_REQ_EOI, &vcpu->requests))
 		return mv_irqchip_eoi(vcpu, vcpu->eoi_vector);
+	if (test_and_clear_bit(MV_REQ_STEPPED, &vcpu->requests))
+		return mv_exit_debug(vcpu, X86_TRAP_DB, DR_STEP);
 	return 1;
 }
 
@@ -229,7 +237,22 @@ static bool wait_over(struct mv_vcpu *vcpu)
 {
 	if (READ_ONCE(vcpu->requests))
 		return true;
-	return vcpu->mp_state == MINIVMM_MP_STATE_HALTED && halt_ends(vcpu);
+	if (vcpu->mp_state != MINIVMM_MP_STATE_HALTED || !halt_ends(vcpu))
+		return false;
+	vcpu->mp_state = MINIVMM_MP_STATE_RUNNABLE;
+	return true;
+}
+
+/*
+ * By the TSC, which costs less to read than the host's clock. If it jumps, so
+ * does how long to poll, and nothing else; the division would trap if its result
+ * did not fit.
+ */
+static u64 ns_since(u64 tsc)
+{
+	s64 ticks = rdtsc() - tsc;
+
+	return ticks > 0 ? mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz) : 0;
 }
 
 /* Waking costs more than a short spin. */
@@ -238,32 +261,32 @@ static bool poll(struct mv_vcpu *vcpu, u64 start)
 	while (vcpu->poll_ns && !need_resched() && single_task_running()) {
 		if (wait_over(vcpu))
 			return true;
-		if (ktime_get_ns() - start >= vcpu->poll_ns)
+		if (ns_since(start) >= vcpu->poll_ns)
 			break;
 		cpu_relax();
 	}
 	return false;
 }
 
-/* How long it took, in ns */
-static u64 poll_first(struct mv_vcpu *vcpu, u64 start)
+/* The same, counted; @polled: ns */
+static bool poll_first(struct mv_vcpu *vcpu, u64 start, u64 *polled)
 {
 	struct mv_vcpu_stats *stats = &vcpu->stats;
-	u64 polled;
 	bool over;
 
+	*polled = 0;
 	if (!vcpu->poll_ns)
-		return 0;
+		return false;
 	over = poll(vcpu, start);
-	polled = ktime_get_ns() - start;
+	*polled = ns_since(start);
 	stats->halt_attempted_poll++;
 	if (over) {
 		stats->halt_successful_poll++;
-		stats->halt_poll_success_ns += polled;
+		stats->halt_poll_success_ns += *polled;
 	} else {
-		stats->halt_poll_fail_ns += polled;
+		stats->halt_poll_fail_ns += *polled;
 	}
-	return polled;
+	return over;
 }
 
 /* A wait that a longer spin would have met makes it longer; a long one ends it. */
@@ -278,19 +301,25 @@ static void adapt_polling(struct mv_vcpu *vcpu, u64 waited)
 					min_t(u64, POLL_START_NS, limit), limit);
 }
 
-static void block(struct mv_vcpu *vcpu)
+/* Until the wait is over (true), or a signal comes */
+static bool block(struct mv_vcpu *vcpu)
 {
+	bool timer = false, over;
+
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
-		if (wait_over(vcpu) || signal_pending(current))
+		over = wait_over(vcpu);
+		if (over || signal_pending(current))
 			break;
 		/* Each time: what woke us may have been the timer, too early. */
-		mv_apic_timer_block(vcpu);
+		timer |= mv_apic_timer_block(vcpu);
 		schedule();
 	}
 	finish_rcuwait(&vcpu->wait);
-	mv_apic_timer_unblock(vcpu);
+	if (timer)
+		mv_apic_timer_unblock(vcpu);
+	return over;
 }
 
 /**
@@ -302,24 +331,18 @@ static void block(struct mv_vcpu *vcpu)
 int mv_wait(struct mv_vcpu *vcpu)
 {
 	struct mv_vcpu_stats *stats = &vcpu->stats;
-	u64 start, polled, now;
+	u64 start = rdtsc(), polled, waited;
 
-	if (!wait_over(vcpu)) {
-		start = ktime_get_ns();
-		polled = poll_first(vcpu, start);
-		now = start + polled;
-		if (!wait_over(vcpu)) {
-			WRITE_ONCE(stats->blocking, 1);
-			block(vcpu);
-			WRITE_ONCE(stats->blocking, 0);
-			now = ktime_get_ns();
-			stats->halt_wait_ns += now - start - polled;
-			stats->halt_wakeup += wait_over(vcpu);
-		}
-		adapt_polling(vcpu, now - start);
+	if (poll_first(vcpu, start, &polled)) {
+		adapt_polling(vcpu, polled);
+		return 1;
 	}
-	if (vcpu->mp_state == MINIVMM_MP_STATE_HALTED && halt_ends(vcpu))
-		vcpu->mp_state = MINIVMM_MP_STATE_RUNNABLE;
+	WRITE_ONCE(stats->blocking, 1);
+	stats->halt_wakeup += block(vcpu);
+	WRITE_ONCE(stats->blocking, 0);
+	waited = max(ns_since(start), polled);
+	stats->halt_wait_ns += waited - polled;
+	adapt_polling(vcpu, waited);
 	return 1;
 }
 

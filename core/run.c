@@ -30,6 +30,7 @@ void mv_finish_iteration(struct mv_vcpu *vcpu)
 	}
 	if (vcpu->rflags & X86_EFLAGS_TF)
 		mv_queue_db(vcpu, DR_STEP);
+	mv_step_over(vcpu);
 }
 
 /**
@@ -189,6 +190,9 @@ static int handle_exit(struct mv_vcpu *vcpu)
 		return mv_handle_dr(vcpu);
 	case MV_EXIT_XSETBV:
 		return mv_handle_xsetbv(vcpu);
+	case MV_EXIT_DEBUG:
+		return mv_exit_debug(vcpu, vcpu->exit.debug.vector,
+				     vcpu->exit.debug.dr6);
 	case MV_EXIT_MSR:
 		return mv_handle_msr(vcpu);
 	case MV_EXIT_SHUTDOWN:

@@ -224,6 +224,15 @@ static int vcpu_set_debugregs(struct mv_vcpu *vcpu, void __user *argp)
 	return mv_set_debugregs(vcpu, &dbg);
 }
 
+static int vcpu_set_guest_debug(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_guest_debug dbg;
+
+	if (copy_from_user(&dbg, argp, sizeof(dbg)))
+		return -EFAULT;
+	return mv_set_guest_debug(vcpu, &dbg);
+}
+
 static int vcpu_get_mp_state(struct mv_vcpu *vcpu, void __user *argp)
 {
 	struct minivmm_mp_state state = { mv_get_mp_state(vcpu) };
@@ -411,6 +420,8 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return vcpu_get_debugregs(vcpu, argp);
 	case MINIVMM_SET_DEBUGREGS:
 		return vcpu_set_debugregs(vcpu, argp);
+	case MINIVMM_SET_GUEST_DEBUG:
+		return vcpu_set_guest_debug(vcpu, argp);
 	case MINIVMM_GET_MP_STATE:
 		return vcpu_get_mp_state(vcpu, argp);
 	case MINIVMM_SET_MP_STATE:

@@ -389,7 +389,10 @@ static const struct op *op_at(u32 i)
 	if (i < nr_eventfd_ops)
 		return &eventfd_ops[i];
 	i -= nr_eventfd_ops;
-	return i < nr_memory_ops ? &memory_ops[i] : NULL;
+	if (i < nr_memory_ops)
+		return &memory_ops[i];
+	i -= nr_memory_ops;
+	return i < nr_host_ops ? &host_ops[i] : NULL;
 }
 
 static int extension(int fd, u32 cap)

@@ -82,8 +82,8 @@ void end(struct sample *sample);
 /** run_to - MINIVMM_RUN; it must stop with this exit reason */
 void run_to(struct vcpu *vcpu, u32 reason);
 
-extern const struct op apic_ops[], eventfd_ops[], memory_ops[];
-extern const u32 nr_apic_ops, nr_eventfd_ops, nr_memory_ops;
+extern const struct op apic_ops[], eventfd_ops[], memory_ops[], host_ops[];
+extern const u32 nr_apic_ops, nr_eventfd_ops, nr_memory_ops, nr_host_ops;
 
 /**
  * growth_point - a point of a curve of bench --growth

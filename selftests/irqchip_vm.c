@@ -353,6 +353,24 @@ TEST(routes_are_replaced)
 	EXPECT_EQ(set_line(vm, 4095, 0), -1);
 }
 
+/* Nobody could lower it any more. */
+TEST(input_without_gsi_falls)
+{
+	struct routes routes = { 0 };
+	struct vm *vm = vm_with_chips();
+
+	if (!dev_is_minivmm())
+		SKIP("KVM leaves it high");
+	routes.entry[0] = to_pin(20, MINIVMM_IRQCHIP_IOAPIC, 20);
+	routes.entry[1] = to_pin(21, MINIVMM_IRQCHIP_IOAPIC, 21);
+	ASSERT_OK(set_routes(vm, &routes, 2));
+	set_line(vm, 20, 1);
+	set_line(vm, 21, 1);
+	EXPECT_EQ(get_chip(vm, MINIVMM_IRQCHIP_IOAPIC).chip.ioapic.irr, 3 << 20);
+	ASSERT_OK(set_routes(vm, &routes, 1));
+	EXPECT_EQ(get_chip(vm, MINIVMM_IRQCHIP_IOAPIC).chip.ioapic.irr, 1 << 20);
+}
+
 static void expect_bad_route(struct vm *vm,
 			     struct minivmm_irq_routing_entry entry)
 {

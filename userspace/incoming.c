@@ -104,7 +104,8 @@ static void __noreturn refuse(const struct incoming *in, const char *why)
 	die(EXIT_SETUP, "%s: %s", in->name, why);
 }
 
-static void read_config(struct incoming *in, struct stream_in *stream, struct machine_config *config)
+static void read_config(struct incoming *in, struct stream_in *stream,
+			struct machine_config *config)
 {
 	struct section section;
 

@@ -5,6 +5,7 @@
  *
  * The 8259 pair's INTR is wired to LINT0 of the boot CPU, as on a PC.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "alarm.h"
@@ -79,7 +80,7 @@ static void arm(struct local_apic *local)
 {
 	u64 deadline = apic_timer_deadline(local->apic);
 
-	_Static_assert(APIC_NEVER == ALARM_NEVER, "the same time");
+	static_assert(APIC_NEVER == ALARM_NEVER, "the same time");
 	if (deadline == local->deadline_ns)
 		return;
 	local->deadline_ns = deadline;

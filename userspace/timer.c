@@ -4,6 +4,7 @@
  * 0's next rising edge, which then interrupts the vCPU. Edges that passed while
  * nobody could deliver them are one interrupt, as on a PC with interrupts off.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "alarm.h"
@@ -12,7 +13,7 @@
 /* Has the alarm expire at channel 0's first edge after @now. */
 static void arm(struct timer *timer, u64 now)
 {
-	_Static_assert(PIT_NEVER == ALARM_NEVER, "the same time");
+	static_assert(PIT_NEVER == ALARM_NEVER, "the same time");
 	alarm_set(&timer->expiry, pit_next_edge(&timer->pit, 0, now));
 }
 

@@ -183,7 +183,7 @@ static bool load_cpuid(const struct vcpu *vcpu, struct saved *saved)
 	if (ioctl(vcpu->fd, MINIVMM_GET_CPUID2, &cpuid))
 		return refused(vcpu, saved, "CPUID");
 	if (cpuid_lacks(&cpuid.header, entries, count, &leaf))
-		return saved_fail(saved, "the guest uses features that %s does not have (CPUID %#x)",
+		return saved_fail(saved, "%s lacks features that the guest has (CPUID %#x)",
 				  vcpu->vm->path, leaf);
 	cpuid.header.nent = count;
 	memcpy(cpuid.entries, entries, count * sizeof(*entries));
@@ -218,10 +218,12 @@ static bool load_msrs(const struct vcpu *vcpu, struct saved *saved, bool deadlin
 				   sizeof(*entries), &count);
 	if (!entries)
 		return false;
-	for (u32 i = 0; i < count; i++)
-		if ((entries[i].index == MSR_IA32_TSC_DEADLINE) == deadline &&
-		    !set_msr(vcpu, saved, &entries[i]))
+	for (u32 i = 0; i < count; i++) {
+		bool is_deadline = entries[i].index == MSR_IA32_TSC_DEADLINE;
+
+		if (is_deadline == deadline && !set_msr(vcpu, saved, &entries[i]))
 			return false;
+	}
 	return true;
 }
 

@@ -87,13 +87,30 @@ u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary)
 {
 	u32 off = 0;
 
-	if (!vcpu->lapic)
-		off = SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
-		      SECONDARY_EXEC_PAUSE_LOOP_EXITING;
+	if (!vcpu->lapic ||
+	    (vcpu->vm->disabled_exits & MINIVMM_X86_DISABLE_EXITS_PAUSE))
+		off = SECONDARY_EXEC_PAUSE_LOOP_EXITING;
+	if (!vmx_apicv_on(vcpu))
+		off |= SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 	if (!vmx_x2apic_virtualized(vcpu))
 		off |= SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE |
 		       SECONDARY_EXEC_APIC_REGISTER_VIRT;
 	return secondary & ~off;
+}
+
+/**
+ * vmx_apic_load_pin() - the pin-based controls
+ * @vcpu: its VMCS is current
+ */
+void vmx_apic_load_pin(struct mv_vcpu *vcpu)
+{
+	u32 pin = vmx_config.pin;
+
+	if (!vmx_apicv_on(vcpu))
+		pin &= ~PIN_BASED_POSTED_INTR;
+	if (!vcpu->lapic && !vmx_irqoff_watchdog)
+		pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, pin);
 }
 
 /**
@@ -103,15 +120,9 @@ u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary)
 void vmx_apic_setup(struct mv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 pin = vmx_config.pin;
 
-	if (!vcpu->lapic)
-		pin &= ~PIN_BASED_POSTED_INTR;
-	if (!vcpu->lapic && !vmx_irqoff_watchdog)
-		pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, pin);
 	vmx->timer = 0;
-	if (pin & PIN_BASED_VMX_PREEMPTION_TIMER)
+	if (vcpu->lapic || vmx_irqoff_watchdog)
 		set_timer(vmx, timer_limit());
 	if (!vcpu->lapic)
 		return;
@@ -184,7 +195,7 @@ void vmx_apic_enter(struct mv_vcpu *vcpu)
 {
 	arm_timer(vcpu);
 	mv_apic_pull(vcpu);
-	if (!vmx_has_apicv()) {
+	if (!vmx_apicv_on(vcpu)) {
 		vcpu->check_events |= vcpu->lapic->changed;
 		vcpu->lapic->changed = false;
 		return;
@@ -205,7 +216,7 @@ bool vmx_apic_waits(struct mv_vcpu *vcpu)
 	if (!vcpu->lapic)
 		return false;
 	return mv_extint_pending(vcpu) ||
-	       (!vmx_has_apicv() && mv_apic_pending(vcpu) >= 0);
+	       (!vmx_apicv_on(vcpu) && mv_apic_pending(vcpu) >= 0);
 }
 
 /**
@@ -221,7 +232,7 @@ bool vmx_apic_take(struct mv_vcpu *vcpu)
 	if (mv_extint_pending(vcpu)) {
 		vector = mv_extint_take(vcpu);
 	} else {
-		vector = vmx_has_apicv() ? -1 : mv_apic_pending(vcpu);
+		vector = vmx_apicv_on(vcpu) ? -1 : mv_apic_pending(vcpu);
 		if (vector < 0)
 			return false;
 		mv_apic_accept(vcpu, vector);
@@ -244,7 +255,7 @@ void vmx_apic_set_threshold(struct mv_vcpu *vcpu)
 	u32 threshold = 0, tpr;
 	int irr;
 
-	if (!vcpu->lapic || vmx_has_apicv())
+	if (!vcpu->lapic || vmx_apicv_on(vcpu))
 		return;
 	irr = mv_apic_highest(vcpu, APIC_IRR);
 	tpr = READ_ONCE(*(u32 *)(vcpu->lapic->regs + APIC_TASKPRI));

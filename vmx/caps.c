@@ -28,9 +28,10 @@ struct vmx_config vmx_config;
 			  CPU_BASED_USE_TSC_OFFSETTING |		\
 			  CPU_BASED_TPR_SHADOW |			\
 			  CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-/* Set when an event waits for the guest to become ready, never at first */
+/* Set when an event waits for the guest to become ready, or for a single step */
 #define PRIMARY_LATER	(CPU_BASED_INTR_WINDOW_EXITING | \
-			 CPU_BASED_NMI_WINDOW_EXITING)
+			 CPU_BASED_NMI_WINDOW_EXITING | \
+			 CPU_BASED_MONITOR_TRAP_FLAG)
 /*
  * Reserved bits that default to 1, but need not with the TRUE capability MSRs:
  * CR3 accesses and INVLPG are the guest's own business under EPT.
@@ -70,28 +71,31 @@ struct vmx_config vmx_config;
  * @optional: bits we take if we can
  * @forbidden: bits that must be possible to leave 0
  * @result: where the outcome goes
+ * @later: bits that must be possible, but are 0 at first
  */
 struct vmx_controls {
 	const char *name;
 	u32 msr, true_msr;
 	u32 required, optional, forbidden;
 	u32 *result;
+	u32 later;
 };
 
 static int negotiate(const struct vmx_controls *c, bool have_true)
 {
 	u64 cap = hw_rdmsr(have_true ? c->true_msr : c->msr);
 	u32 must = cap, may = cap >> 32;
-	u32 missing = c->required & ~may;
+	u32 missing = (c->required | c->later) & ~may;
+	u32 forbidden = c->forbidden | c->later;
 
 	if (missing) {
 		pr_err("minivmm: this CPU lacks VMX %s controls %#x, which minivmm needs\n",
 		       c->name, missing);
 		return -EOPNOTSUPP;
 	}
-	if (must & c->forbidden) {
+	if (must & forbidden) {
 		pr_err("minivmm: this CPU cannot clear VMX %s controls %#x\n",
-		       c->name, must & c->forbidden);
+		       c->name, must & forbidden);
 		return -EOPNOTSUPP;
 	}
 	*c->result = c->required | (c->optional & may) | must;
@@ -108,7 +112,7 @@ static int negotiate_all(void)
 		  &vmx_config.pin },
 		{ "primary", MSR_IA32_VMX_PROCBASED_CTLS,
 		  MSR_IA32_VMX_TRUE_PROCBASED_CTLS, PRIMARY_REQUIRED, 0,
-		  PRIMARY_CLEAR | PRIMARY_LATER, &vmx_config.primary },
+		  PRIMARY_CLEAR, &vmx_config.primary, PRIMARY_LATER },
 		{ "VM-exit", MSR_IA32_VMX_EXIT_CTLS,
 		  MSR_IA32_VMX_TRUE_EXIT_CTLS, EXIT_REQUIRED, 0, 0,
 		  &vmx_config.exit },

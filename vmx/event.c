@@ -16,7 +16,8 @@
 /**
  * vmx_set_window() - ask, or stop asking, for an exit when the guest is ready
  * @vcpu: its VMCS is current
- * @control: CPU_BASED_INTR_WINDOW_EXITING or CPU_BASED_NMI_WINDOW_EXITING
+ * @control: CPU_BASED_INTR_WINDOW_EXITING, CPU_BASED_NMI_WINDOW_EXITING, or for
+ *	after the next instruction, CPU_BASED_MONITOR_TRAP_FLAG
  * @on: ask
  */
 void vmx_set_window(struct mv_vcpu *vcpu, u32 control, bool on)
@@ -104,6 +105,8 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		inject_interrupt(vcpu);
 		return;
 	}
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ) && !ev->nmi.injected)
+		return;
 	if (ev->nmi.pending && !ev->nmi.injected &&
 	    !(shadow & (MV_SHADOW_NMI | MV_SHADOW_STI | MV_SHADOW_MOVSS))) {
 		ev->nmi.pending--;
@@ -137,10 +140,18 @@ void vmx_inject(struct mv_vcpu *vcpu)
 	vcpu->check_events = false;
 	inject_first(vcpu, shadow);
 	now = to_vmx(vcpu)->injecting;
+	/* Few events can be injected into a CPU that is in a HLT (SDM 27.3.1.5). */
+	if (vmx_hlt_in_guest(vcpu) && now)
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	nmi_waits = ev->nmi.pending || (ev->nmi.injected && now != VMX_INJ_NMI);
 	irq_waits = (ev->interrupt.queued && now != VMX_INJ_IRQ) ||
 		    vmx_apic_waits(vcpu);
 	vmx_apic_set_threshold(vcpu);
+	/* Whoever holds them back will say when they may go in. */
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ)) {
+		nmi_waits = false;
+		irq_waits = false;
+	}
 	/* An STI's shadow does not close the NMI window, but it ends with IF=1. */
 	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING,
 		       nmi_waits && !(shadow & MV_SHADOW_STI));

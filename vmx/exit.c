@@ -84,6 +84,7 @@ static bool skip(struct mv_vcpu *vcpu)
 	}
 	if (unlikely(vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
 		mv_queue_db(vcpu, DR_STEP);
+	mv_step_over(vcpu);
 	return true;
 }
 
@@ -118,6 +119,29 @@ static void reblock_nmi(const struct mv_vcpu *vcpu, u64 info)
 		   GUEST_INTR_STATE_NMI);
 }
 
+static bool leave_debug(struct mv_vcpu *vcpu, u8 vector, u64 dr6)
+{
+	vcpu->exit.debug.vector = vector;
+	vcpu->exit.debug.dr6 = dr6;
+	vmx_save_lazy(vcpu, MV_STATE_SEGS);
+	return leave(vcpu, MV_EXIT_DEBUG);
+}
+
+/*
+ * A breakpoint of the debugger's. A single-step trap that the guest was to get
+ * is not lost, and VM entry insists on it in a shadow (SDM 27.3.1.5).
+ */
+static bool leave_breakpoint(struct mv_vcpu *vcpu, u64 bits)
+{
+	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
+	if ((bits & DR_STEP) ||
+	    ((shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)) &&
+	     (vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF)))
+		vmx_set_pending_step(true);
+	return leave_debug(vcpu, X86_TRAP_DB, bits & DR_TRAP_BITS);
+}
+
 /*
  * #DB: its bits are in the exit qualification, DR6 is as it was (SDM 28.1).
  * An INT1 ends here too, as a trap: RIP moves past it.
@@ -127,6 +151,9 @@ static bool handle_db(struct mv_vcpu *vcpu, u32 info)
 	u64 bits = vmcs_read(EXIT_QUALIFICATION);
 	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
 
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_HW_BP) &&
+	    (bits & DR_TRAP_BITS))
+		return leave_breakpoint(vcpu, bits);
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 		vmcs_write(GUEST_RIP, next_rip(vcpu));
 	else if ((shadow & (MV_SHADOW_STI | MV_SHADOW_MOVSS)) &&
@@ -158,6 +185,10 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 	reblock_nmi(vcpu, info);
 	if (vector == X86_TRAP_DB)
 		return handle_db(vcpu, info);
+	if (vector == X86_TRAP_BP) {
+		vcpu->debug.bp_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+		return leave_debug(vcpu, vector, 0);
+	}
 	/*
 	 * With SMT the host's split-lock detection can be on again, although
 	 * vmx_host_save() turned it off: the next section does once more.
@@ -472,6 +503,24 @@ static bool handle_pml_full(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return true;
 }
 
+/*
+ * The debugger's single step is over. Breakpoints of its own that the same
+ * instruction met are still pending (SDM 26.5.2); a trap for the guest stays so.
+ */
+static bool handle_monitor_trap(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u64 pending = vmcs_read(GUEST_PENDING_DBG_EXCEPTIONS);
+	u64 met = 0;
+
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_HW_BP)) {
+		met = pending & DR_TRAP_BITS;
+		/* bit 12: a breakpoint that was enabled has been met */
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS,
+			   pending & ~(DR_TRAP_BITS | BIT_ULL(12)));
+	}
+	return leave_debug(vcpu, X86_TRAP_DB, met | DR_STEP);
+}
+
 static bool handle_xsetbv(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	return leave_insn(vcpu, MV_EXIT_XSETBV);
@@ -524,7 +573,7 @@ static const struct vmx_exit vmx_exits[] = {
 		.why = "comes with bit 31 set, and the list is empty" },
 	[EXIT_REASON_MWAIT_INSTRUCTION] = { "MWAIT", do_nothing },
 	[EXIT_REASON_MONITOR_TRAP_FLAG] = { "monitor trap flag",
-		.why = "the monitor trap flag is off" },
+		handle_monitor_trap },
 	[EXIT_REASON_MONITOR_INSTRUCTION] = { "MONITOR", do_nothing },
 	[EXIT_REASON_PAUSE_INSTRUCTION] = { "PAUSE", handle_pause },
 	[EXIT_REASON_MCE_DURING_VMENTRY] = { "entry failure: machine check",

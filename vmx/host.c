@@ -239,17 +239,19 @@ static u32 host_spec_ctrl(void)
 /* Guest breakpoints are live only if DR7 enables one (SDM 18.2.4). */
 static void load_drs(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	const u64 *drs = mv_live_drs(vcpu);
 	int i;
 
 	host->dr7 = hw_read_dr(7);
-	host->drs_loaded = vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK);
+	host->drs_loaded = mv_live_dr7(vcpu) & (DR_LOCAL_ENABLE_MASK |
+						DR_GLOBAL_ENABLE_MASK);
 	if (likely(!host->drs_loaded))
 		return;
 	/* The host's own breakpoints must not fire at the guest's addresses. */
 	hw_write_dr(7, DR7_RESET);
 	for (i = 0; i < 4; i++) {
 		host->dr[i] = hw_read_dr(i);
-		hw_write_dr(i, vcpu->dr[i]);
+		hw_write_dr(i, drs[i]);
 	}
 }
 

@@ -169,6 +169,28 @@ static void load_features(struct mv_vcpu *vcpu)
 	vmcs_write(MSR_BITMAP, __pa(bitmap));
 }
 
+/*
+ * What the client's debugger wants to hear of. Single steps are by the monitor
+ * trap flag (SDM 26.5.2), so RFLAGS.TF is the guest's alone.
+ *
+ * #DB always exits: the core keeps the guest's DR6 and DR7. #AC: a guest could
+ * make the CPU deliver it for ever without an exit (CVE-2015-5307). #MC is the
+ * host's.
+ */
+static void load_debug(struct mv_vcpu *vcpu)
+{
+	u32 exceptions = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
+			 BIT(X86_TRAP_MC);
+
+	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_SW_BP))
+		exceptions |= BIT(X86_TRAP_BP);
+	vmcs_write(EXCEPTION_BITMAP, exceptions);
+	vmx_set_window(vcpu, CPU_BASED_MONITOR_TRAP_FLAG,
+		       mv_debugging(vcpu, MINIVMM_GUESTDBG_SINGLESTEP));
+	vmx_apic_load_pin(vcpu);
+	load_features(vcpu);
+}
+
 static void setup_controls(struct mv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -184,16 +206,11 @@ static void setup_controls(struct mv_vcpu *vcpu)
 		~(vcpu->lapic ? CPU_BASED_CR8_LOAD_EXITING |
 				CPU_BASED_CR8_STORE_EXITING :
 				CPU_BASED_TPR_SHADOW);
+	if (vmx_hlt_in_guest(vcpu))
+		vmx->primary &= ~CPU_BASED_HLT_EXITING;
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_config.exit);
 
-	/*
-	 * #DB: the core keeps the guest's DR6 and DR7. #AC: a guest could make
-	 * the CPU deliver it for ever without an exit (CVE-2015-5307). #MC is
-	 * the host's.
-	 */
-	vmcs_write(EXCEPTION_BITMAP, BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
-				     BIT(X86_TRAP_MC));
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write(CR3_TARGET_COUNT, 0);
@@ -388,6 +405,9 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 	vcpu->dirty = 0;
 	if (dirty & MV_STATE_RIP)
 		vmcs_write(GUEST_RIP, vcpu->rip);
+	/* It was in a HLT, perhaps, but has been told to go on elsewhere. */
+	if ((dirty & MV_STATE_RIP) && vmx_hlt_in_guest(vcpu))
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	if (dirty & MV_STATE_RSP)
 		vmcs_write(GUEST_RSP, vcpu->regs[MV_RSP]);
 	if (dirty & MV_STATE_RFLAGS)
@@ -401,7 +421,9 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 	if (dirty & MV_STATE_MSRS)
 		load_msrs(vcpu);
 	if (dirty & MV_STATE_DR7)
-		vmcs_write(GUEST_DR7, vcpu->dr7);
+		vmcs_write(GUEST_DR7, mv_live_dr7(vcpu));
+	if (dirty & MV_STATE_DEBUG)
+		load_debug(vcpu);
 	if (dirty & (MV_STATE_CPUID | MV_STATE_APIC))
 		load_features(vcpu);
 	/* An untagged vCPU is flushed by every entry (SDM 29.4.3.1). */

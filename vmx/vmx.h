@@ -142,10 +142,23 @@ static inline bool vmx_has_apicv(void)
 	return vmx_config.pin & PIN_BASED_POSTED_INTR;
 }
 
-static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
+/* The same for one vCPU, whose debugger may hold interrupts back */
+static inline bool vmx_apicv_on(const struct mv_vcpu *vcpu)
 {
 	return vcpu->lapic && vmx_has_apicv() &&
-	       (vcpu->apic_base & X2APIC_ENABLE);
+	       !mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ);
+}
+
+/* HLT does not exit: the VMCS can be in the activity state that it brings. */
+static inline bool vmx_hlt_in_guest(const struct mv_vcpu *vcpu)
+{
+	return unlikely(vcpu->vm->disabled_exits &
+			MINIVMM_X86_DISABLE_EXITS_HLT);
+}
+
+static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
+{
+	return vmx_apicv_on(vcpu) && (vcpu->apic_base & X2APIC_ENABLE);
 }
 
 /* ---- vmcs.c: the VMCS's life, and moving state through it ------------------ */
@@ -199,6 +212,7 @@ void vmx_set_window(struct mv_vcpu *vcpu, u32 control, bool on);
 
 void vmx_apic_msr_bitmap(unsigned long *bitmap);
 u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary);
+void vmx_apic_load_pin(struct mv_vcpu *vcpu);
 void vmx_apic_setup(struct mv_vcpu *vcpu);
 void vmx_apic_enter(struct mv_vcpu *vcpu);
 bool vmx_apic_waits(struct mv_vcpu *vcpu);

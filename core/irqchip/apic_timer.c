@@ -293,21 +293,22 @@ void mv_apic_timer_check(struct mv_vcpu *vcpu)
  * The host's clock is slewed, the TSC is not: it may be woken somewhat early,
  * and must come here again then.
  *
- * Context: process context.
+ * Context: process context. Return: false if there is nothing to undo.
  */
-void mv_apic_timer_block(struct mv_vcpu *vcpu)
+bool mv_apic_timer_block(struct mv_vcpu *vcpu)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
 	u64 tsc, now;
 
 	if (lapic->deadline == MV_NEVER)
-		return;
+		return false;
 	tsc = rdtsc();
 	now = ktime_get_ns();
 	if (lapic->deadline > tsc)
 		now += min_t(u64, tsc_to_ns(lapic->deadline - tsc) + 1,
 			     KTIME_MAX - now);
 	hrtimer_start(&lapic->wake_timer, now, HRTIMER_MODE_ABS_HARD);
+	return true;
 }
 
 /**

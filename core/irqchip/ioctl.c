@@ -9,6 +9,22 @@
 #include <linux/uaccess.h>
 #include "../core.h"
 
+/* Those that this CPU cannot leave out go on, as with KVM. */
+static int disable_exits(struct mv_vm *vm, u64 exits)
+{
+	int ret = -EINVAL;
+
+	if (exits & ~(u64)MINIVMM_X86_DISABLE_VALID_EXITS)
+		return ret;
+	mutex_lock(&vm->lock);
+	if (!vm->nr_vcpus) {
+		vm->disabled_exits |= exits & MV_DISABLE_EXITS;
+		ret = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
 static int enable_cap(struct mv_vm *vm, void __user *argp)
 {
 	struct minivmm_enable_cap cap;
@@ -29,6 +45,11 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 			vm->x2apic_format_32 = true;
 		if (cap.args[0] & MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 			vm->x2apic_no_broadcast_quirk = true;
+		return 0;
+	case MINIVMM_CAP_X86_DISABLE_EXITS:
+		return disable_exits(vm, cap.args[0]);
+	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->triple_fault_event, cap.args[0]);
 		return 0;
 	case MINIVMM_CAP_X86_USER_SPACE_MSR:
 		if (cap.args[0] & ~(u64)MV_MSR_EXIT_REASONS)

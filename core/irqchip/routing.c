@@ -172,14 +172,48 @@ static void split_level_vectors(const struct mv_vm *vm,
 	}
 }
 
+static int set_pin(struct mv_vm *vm, u32 chip, unsigned int pin,
+		   enum mv_irq_source source, bool level)
+{
+	switch (chip) {
+	case MINIVMM_IRQCHIP_PIC_MASTER:
+		return mv_pic_set(vm, pin, source, level);
+	case MINIVMM_IRQCHIP_PIC_SLAVE:
+		return mv_pic_set(vm, pin + 8, source, level);
+	default:
+		return mv_ioapic_set(vm, pin, source, level);
+	}
+}
+
+/* An input that has lost its GSI falls: nobody could lower it any more. */
+static void release_pins(struct mv_vm *vm, const struct mv_routes *old,
+			 const struct mv_routes *new)
+{
+	unsigned int chip, pin;
+
+	for (chip = 0; chip < NR_CHIPS; chip++) {
+		for (pin = 0; pin < nr_pins(chip); pin++) {
+			if (old->gsi[chip][pin] == NOTHING ||
+			    new->gsi[chip][pin] != NOTHING)
+				continue;
+			set_pin(vm, chip, pin, MV_SOURCE_USER, false);
+			set_pin(vm, chip, pin, MV_SOURCE_RESAMPLE, false);
+			set_pin(vm, chip, pin, MV_SOURCE_PIT, false);
+		}
+	}
+}
+
 /* vm->irq_lock is held. When this returns nobody uses the old routes. */
 static void publish(struct mv_vm *vm, struct mv_routes *routes)
 {
 	struct mv_routes *old = mv_irq_protected(vm, vm->routes);
 
 	rcu_assign_pointer(vm->routes, routes);
-	if (old)
-		synchronize_srcu_expedited(&vm->irq_srcu);
+	if (!old)
+		return;
+	synchronize_srcu_expedited(&vm->irq_srcu);
+	if (vm->irqchip == MV_IRQCHIP_KERNEL)
+		release_pins(vm, old, routes);
 	kvfree(old);
 }
 
@@ -264,19 +298,6 @@ void mv_routes_destroy(struct mv_vm *vm)
 	RCU_INIT_POINTER(vm->routes, NULL);
 }
 
-static int set_pin(struct mv_vm *vm, u32 chip, unsigned int pin,
-		   enum mv_irq_source source, bool level)
-{
-	switch (chip) {
-	case MINIVMM_IRQCHIP_PIC_MASTER:
-		return mv_pic_set(vm, pin, source, level);
-	case MINIVMM_IRQCHIP_PIC_SLAVE:
-		return mv_pic_set(vm, pin + 8, source, level);
-	default:
-		return mv_ioapic_set(vm, pin, source, level);
-	}
-}
-
 /* Of several inputs: ignored only if all did, else how many took it */
 static int set_pins(struct mv_vm *vm, const struct route *route,
 		    enum mv_irq_source source, bool level)
@@ -296,6 +317,17 @@ static int set_pins(struct mv_vm *vm, const struct route *route,
 	return ret;
 }
 
+/* Inside vm->irq_srcu; NULL: it goes nowhere */
+static const struct route *find_route(struct mv_vm *vm, u32 gsi)
+{
+	const struct mv_routes *routes = srcu_dereference(vm->routes,
+							  &vm->irq_srcu);
+
+	if (!routes || gsi >= routes->nr)
+		return NULL;
+	return &routes->route[array_index_nospec(gsi, routes->nr)];
+}
+
 /**
  * mv_gsi_set() - raise or lower a GSI
  * @vm: the VM
@@ -310,21 +342,40 @@ static int set_pins(struct mv_vm *vm, const struct route *route,
 int mv_gsi_set(struct mv_vm *vm, enum mv_irq_source source, u32 gsi,
 	       bool level)
 {
-	const struct mv_routes *routes;
 	const struct route *route;
 	int idx, ret = -1;
 
 	idx = srcu_read_lock(&vm->irq_srcu);
-	routes = srcu_dereference(vm->routes, &vm->irq_srcu);
-	if (routes && gsi < routes->nr) {
-		route = &routes->route[array_index_nospec(gsi, routes->nr)];
-		if (!route->msi)
-			ret = set_pins(vm, route, source, level);
-		else if (level)
-			ret = mv_msi_deliver(vm, route->address, route->data);
-	}
+	route = find_route(vm, gsi);
+	if (route && !route->msi)
+		ret = set_pins(vm, route, source, level);
+	else if (route && level)
+		ret = mv_msi_deliver(vm, route->address, route->data);
 	srcu_read_unlock(&vm->irq_srcu, idx);
 	return ret;
+}
+
+/**
+ * mv_gsi_pulse() - raise a GSI and lower it again
+ * @vm: the VM
+ * @source: on whose behalf
+ * @gsi: any number
+ *
+ * Context: any.
+ */
+void mv_gsi_pulse(struct mv_vm *vm, enum mv_irq_source source, u32 gsi)
+{
+	const struct route *route;
+	int idx = srcu_read_lock(&vm->irq_srcu);
+
+	route = find_route(vm, gsi);
+	if (route && !route->msi) {
+		set_pins(vm, route, source, true);
+		set_pins(vm, route, source, false);
+	} else if (route) {
+		mv_msi_deliver(vm, route->address, route->data);
+	}
+	srcu_read_unlock(&vm->irq_srcu, idx);
 }
 
 /**

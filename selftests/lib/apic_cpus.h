@@ -19,17 +19,17 @@
 
 /** TEST_BOTH - a test for each of the interfaces; @call uses mode */
 #define TEST_BOTH(test_name, call)					\
+	static void test_both_##test_name(const u64 mode)		\
+	{								\
+		call;							\
+	}								\
 	TEST(xapic_##test_name)						\
 	{								\
-		const u64 mode = XAPIC;					\
-									\
-		call;							\
+		test_both_##test_name(XAPIC);				\
 	}								\
 	TEST(x2apic_##test_name)					\
 	{								\
-		const u64 mode = X2APIC;				\
-									\
-		call;							\
+		test_both_##test_name(X2APIC);				\
 	}
 
 /* ------------------------------------------------------------------------ */

@@ -221,6 +221,25 @@ struct minivmm_debugregs {
 	__u64 reserved[9];
 };
 
+/* MINIVMM_SET_GUEST_DEBUG: control */
+#define MINIVMM_GUESTDBG_ENABLE		0x00000001
+#define MINIVMM_GUESTDBG_SINGLESTEP	0x00000002
+#define MINIVMM_GUESTDBG_USE_SW_BP	0x00010000
+#define MINIVMM_GUESTDBG_USE_HW_BP	0x00020000
+#define MINIVMM_GUESTDBG_INJECT_DB	0x00040000
+#define MINIVMM_GUESTDBG_INJECT_BP	0x00080000
+#define MINIVMM_GUESTDBG_BLOCKIRQ	0x00100000
+
+struct minivmm_guest_debug_arch {
+	__u64 debugreg[8];
+};
+
+struct minivmm_guest_debug {
+	__u32 control;
+	__u32 pad;
+	struct minivmm_guest_debug_arch arch;
+};
+
 #define MINIVMM_MP_STATE_RUNNABLE	0
 #define MINIVMM_MP_STATE_UNINITIALIZED	1
 #define MINIVMM_MP_STATE_INIT_RECEIVED	2
@@ -529,6 +548,16 @@ struct minivmm_enable_cap {
 	__u8  pad[64];
 };
 
+/* args[0] for MINIVMM_CAP_X86_DISABLE_EXITS */
+#define MINIVMM_X86_DISABLE_EXITS_MWAIT		(1 << 0)
+#define MINIVMM_X86_DISABLE_EXITS_HLT		(1 << 1)
+#define MINIVMM_X86_DISABLE_EXITS_PAUSE		(1 << 2)
+#define MINIVMM_X86_DISABLE_EXITS_CSTATE	(1 << 3)
+#define MINIVMM_X86_DISABLE_VALID_EXITS		(MINIVMM_X86_DISABLE_EXITS_MWAIT | \
+						 MINIVMM_X86_DISABLE_EXITS_HLT | \
+						 MINIVMM_X86_DISABLE_EXITS_PAUSE | \
+						 MINIVMM_X86_DISABLE_EXITS_CSTATE)
+
 /* args[0] for MINIVMM_CAP_X2APIC_API */
 #define MINIVMM_X2APIC_API_USE_32BIT_IDS		(1ULL << 0)
 #define MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK	(1ULL << 1)
@@ -567,6 +596,7 @@ struct minivmm_stats_desc {
 
 #define MINIVMM_EXIT_UNKNOWN		0
 #define MINIVMM_EXIT_IO			2
+#define MINIVMM_EXIT_DEBUG		4
 #define MINIVMM_EXIT_HLT		5
 #define MINIVMM_EXIT_MMIO		6
 #define MINIVMM_EXIT_IRQ_WINDOW_OPEN	7
@@ -607,6 +637,14 @@ struct minivmm_stats_desc {
 					 MINIVMM_SYNC_X86_SREGS | \
 					 MINIVMM_SYNC_X86_EVENTS)
 
+struct minivmm_debug_exit_arch {
+	__u32 exception;	/* 1: #DB, 3: #BP */
+	__u32 pad;
+	__u64 pc;		/* linear */
+	__u64 dr6;
+	__u64 dr7;
+};
+
 struct minivmm_sync_regs {
 	struct minivmm_regs regs;
 	struct minivmm_sregs sregs;
@@ -639,6 +677,10 @@ struct minivmm_run {
 			__u64 hardware_entry_failure_reason;
 			__u32 cpu;
 		} fail_entry;
+		/* MINIVMM_EXIT_DEBUG */
+		struct {
+			struct minivmm_debug_exit_arch arch;
+		} debug;
 		/* MINIVMM_EXIT_IO */
 		struct {
 			__u8 direction;
@@ -715,6 +757,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_SYNC_MMU			16
 #define MINIVMM_CAP_DESTROY_MEMORY_REGION_WORKS	21
 #define MINIVMM_CAP_USER_NMI			22
+#define MINIVMM_CAP_SET_GUEST_DEBUG		23
 #define MINIVMM_CAP_IRQ_ROUTING			25
 #define MINIVMM_CAP_IRQ_INJECT_STATUS		26
 #define MINIVMM_CAP_JOIN_MEMORY_REGIONS_WORKS	30
@@ -748,11 +791,14 @@ struct minivmm_run {
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
+#define MINIVMM_CAP_X86_DISABLE_EXITS		143
 #define MINIVMM_CAP_COALESCED_PIO		162
 #define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
 #define MINIVMM_CAP_X86_USER_SPACE_MSR		188
 #define MINIVMM_CAP_X86_MSR_FILTER		189
+#define MINIVMM_CAP_SET_GUEST_DEBUG2		195
 #define MINIVMM_CAP_BINARY_STATS_FD		203
+#define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
 #define MINIVMM_CAP_PRE_FAULT_MEMORY		236
 
 /* ------------------------------------------------------------------------ */
@@ -825,6 +871,7 @@ struct minivmm_run {
 #define MINIVMM_GET_MP_STATE		_IOR(MINIVMMIO, 0x98, struct minivmm_mp_state)
 #define MINIVMM_SET_MP_STATE		_IOW(MINIVMMIO, 0x99, struct minivmm_mp_state)
 #define MINIVMM_NMI			_IO(MINIVMMIO, 0x9a)
+#define MINIVMM_SET_GUEST_DEBUG		_IOW(MINIVMMIO, 0x9b, struct minivmm_guest_debug)
 #define MINIVMM_X86_SETUP_MCE		_IOW(MINIVMMIO, 0x9c, __u64)
 #define MINIVMM_X86_SET_MCE		_IOW(MINIVMMIO, 0x9e, struct minivmm_x86_mce)
 #define MINIVMM_GET_VCPU_EVENTS		_IOR(MINIVMMIO, 0x9f, struct minivmm_vcpu_events)

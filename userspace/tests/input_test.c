@@ -180,6 +180,13 @@ static void test_run_options(void)
 	check(&s, EXIT_DEVICE, "/dev/null: not a virtual machine device", "a wrong device");
 	spawn_start(&s, false, command_run, NULL);
 	check(&s, EXIT_SETUP, "run needs a kernel", "no kernel");
+	check_run("--restore", path("nothing"), "for a new machine", "a kernel, and a snapshot");
+	check_run("--incoming", "unix:x", "for a new machine", "a kernel, and a migration");
+	check_run("--control", path("socket"), "not a socket; write unix:PATH", "no socket");
+	check_run("--control", "unix:", "not a socket; write unix:PATH", "a socket without a name");
+	check_run("--migrate-to", cmdline, "--migrate-to xxx", "a destination that is none");
+	memcpy(cmdline, "unix:", 5);
+	check_run("--control", cmdline, "the path is longer than 102 bytes", "a name too long");
 	spawn_start(&s, false, command_run, "-k", path("kernel"), "more", NULL);
 	check(&s, EXIT_SETUP, "no argument \"more\"", "an argument too many");
 }
@@ -204,6 +211,32 @@ static void test_raw_options(void)
 	check(&s, EXIT_DEVICE, NO_DEVICE ": No such file", "no device");
 }
 
+static void test_restore_options(void)
+{
+	struct spawn s;
+
+	spawn_start(&s, false, command_run, "--restore", path("nothing"), NULL);
+	check(&s, EXIT_SETUP, "nothing: cannot open the snapshot: No such", "no snapshot");
+	spawn_start(&s, false, command_run, "--restore", dir, NULL);
+	check(&s, EXIT_SETUP, "not a regular file", "a directory");
+	spawn_start(&s, false, command_run, "--restore", path("kernel"), NULL);
+	check(&s, EXIT_SETUP, "kernel: not a saved machine", "a kernel");
+	spawn_start(&s, false, command_run, "--restore", path("kernel"), "--incoming", "unix:x",
+		    NULL);
+	check(&s, EXIT_SETUP, "one of them is possible", "two machines");
+	spawn_start(&s, false, command_run, "--restore", path("kernel"), "-m", "4M", NULL);
+	check(&s, EXIT_SETUP, "for a new machine", "other memory than it has");
+	spawn_start(&s, false, command_snapshot, path("file"), NULL);
+	check(&s, EXIT_SETUP, "needs one file and --control", "nobody to ask");
+	spawn_start(&s, false, command_snapshot, path("file"), "--control", "unix:/nonexistent/x",
+		    NULL);
+	check(&s, EXIT_SETUP, "no machine listens there", "nobody there");
+	spawn_start(&s, false, command_migrate, "host:1", "--control", "unix:x", NULL);
+	check(&s, EXIT_SETUP, "not a socket; write unix:PATH", "another kind of destination");
+	spawn_start(&s, false, command_migrate, "--control", "unix:x", NULL);
+	check(&s, EXIT_SETUP, "needs one destination", "no destination");
+}
+
 int main(void)
 {
 	char command[sizeof(dir) + 8];
@@ -214,6 +247,7 @@ int main(void)
 	test_kernels();
 	test_run_options();
 	test_raw_options();
+	test_restore_options();
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	return system(command) ? 99 : tap_end();
 }

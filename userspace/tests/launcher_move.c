@@ -17,16 +17,27 @@
 #include "options.h"
 #include "report.h"
 #include "spawn.h"
+#include "state.h"
 #include "unix_socket.h"
 #include "vm.h"
 
 extern const u8 guest_walker[], guest_walker_end[];
 
 #define ROUNDS		3	/* of the guest, that show that it runs */
+#define NR_SCRIBBLES	60
 #define UNLIMITED	(~0ULL)
 
 static const char *device = VM_DEFAULT_DEVICE;
 static char dir[32];
+
+static bool has(int cap)
+{
+	int fd = open(device, O_RDWR);
+	int value = ioctl(fd, MINIVMM_CHECK_EXTENSION, cap);
+
+	close(fd);
+	return value > 0;
+}
 
 static const char *path(const char *name)
 {
@@ -106,8 +117,7 @@ static void end_walker(struct spawn *s, const char *what)
 	unsigned int failures = tap_failures;
 
 	CHECK(runs(s), what);
-	if (write(s->in, "q", 1) != 1)
-		exit(99);
+	CHECK(write(s->in, "q", 1) == 1, "it listens");
 	EQUAL(spawn_end(s), EXIT_POWERED_OFF, "and powers off when told to");
 	CHECK(strstr(s->text, "K") && !strstr(s->text, "X"), "its memory is right");
 	spawn_free(s, failures);
@@ -201,7 +211,7 @@ static void pass_on(struct wire *wire, int listen_fd)
 }
 
 /* A migration over a wire that is cut: the source goes on. */
-static void cut(struct spawn *source, struct wire wire, const char *what)
+static void migrate_over(struct spawn *source, struct wire wire, const char *what)
 {
 	const struct unix_address address = parse_unix("test", sock("wire"));
 	int listen_fd = unix_listen(&address, SOCK_STREAM);
@@ -285,10 +295,10 @@ static void test_cuts(const char *irqchip)
 	printf("# cut wires, --irqchip %s\n", irqchip);
 	start_walker(&source, irqchip, "2");
 	for (unsigned int i = 0; i < ARRAY_SIZE(limits); i++)
-		cut(&source, (struct wire){ .limit = limits[i] }, "cut early");
+		migrate_over(&source, (struct wire){ .limit = limits[i] }, "cut early");
 	for (unsigned int i = 0; i < ARRAY_SIZE(keeps); i++)
-		cut(&source, (struct wire){ .limit = UNLIMITED, .keep = keeps[i] },
-		    "cut near the end");
+		migrate_over(&source, (struct wire){ .limit = UNLIMITED, .keep = keeps[i] },
+			     "cut near the end");
 
 	unlink(path("incoming"));
 	migrate(&source, EXIT_SETUP, "nobody waits there", "no destination");
@@ -320,6 +330,9 @@ static void test_destinations(void)
 	spawn_start(&client, false, command_migrate, sock("incoming"), "--control",
 		    sock("control"), NULL);
 	CHECK(runs(&source), "it hangs: the source goes on");
+	/* Without a dirty log, only when the destination was given up. */
+	if (has(MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2))
+		CHECK(!waitpid(client.pid, NULL, WNOHANG), "in the midst of the migration");
 	kill(destination.pid, SIGKILL);
 	ends(&client, EXIT_SETUP, "minivmm: unix:", "it is killed");
 	ends(&destination, 128 + SIGKILL, "", "it is gone");
@@ -404,6 +417,175 @@ static void test_damage(void)
 	end_walker(&source, "undamaged it is good");
 }
 
+/* ------------------------------------------------------------------------ */
+/* Snapshots with right checksums that somebody has written on purpose            */
+
+/* What becomes of a section: copied, changed, left out (false). */
+struct edit {
+	bool (*change)(struct edit *edit, struct section *s, u8 *data);
+	u32 id;
+	u32 at;			/* the section of that kind, or the bytes in it */
+	u64 value;
+	u32 seen;
+};
+
+static void rewrite(const char *from, const char *to, struct edit edit)
+{
+	int in_fd = open(path(from), O_RDONLY);
+	int out_fd = open(path(to), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	struct stream_out *out = stream_out_open(out_fd);
+	struct stream_in *in = stream_in_open(in_fd);
+	static u8 data[STREAM_MAX_SECTION];
+	struct section s;
+
+	while (stream_next(in, &s)) {
+		memcpy(data, s.data, s.length);
+		if (!edit.change(&edit, &s, data))
+			continue;
+		state_save_bytes(out, s.id, s.instance, data, s.length);
+	}
+	if (!stream_flush(out))
+		exit(99);
+	stream_out_free(out);
+	stream_in_free(in);
+	close(in_fd);
+	close(out_fd);
+}
+
+static bool set_value(struct edit *edit, struct section *s, u8 *data)
+{
+	if (s->id == edit->id && !edit->seen++)
+		memcpy(data + edit->at, &edit->value, sizeof(edit->value));
+	return true;
+}
+
+static bool set_short(struct edit *edit, struct section *s, u8 *data)
+{
+	(void)data;
+	if (s->id == edit->id && !edit->seen++)
+		s->length = edit->value;
+	return true;
+}
+
+static bool set_id(struct edit *edit, struct section *s, u8 *data)
+{
+	(void)data;
+	if (s->id == edit->id && !edit->seen++)
+		s->id = edit->value;
+	return true;
+}
+
+static bool leave_out(struct edit *edit, struct section *s, u8 *data)
+{
+	(void)data;
+	return s->id != edit->id || edit->seen++;
+}
+
+static u64 random_bits(u64 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* One to four bytes, in one section of those that are no memory */
+static bool scribble(struct edit *edit, struct section *s, u8 *data)
+{
+	u64 state = edit->value * 0x9e3779b97f4a7c15ULL;
+
+	if (s->id < SECTION_STATE || edit->seen++ != edit->at || !s->length)
+		return true;
+	for (unsigned int n = random_bits(&state) % 4; n < 4; n++)
+		data[random_bits(&state) % s->length] = random_bits(&state);
+	return true;
+}
+
+static void wrong(struct edit edit, const char *text, const char *what)
+{
+	struct spawn s;
+
+	rewrite("snapshot", "bad", edit);
+	start_restored(&s, "bad");
+	ends(&s, EXIT_SETUP, text, what);
+}
+
+#define VALUE(what, where, to) \
+	((struct edit){ .change = set_value, .id = (what), .at = (where), .value = (to) })
+#define SHORT(what, to) \
+	((struct edit){ .change = set_short, .id = (what), .value = (to) })
+
+static void test_impossible(void)
+{
+	wrong(VALUE(SECTION_MACHINE, 0, ~0ULL), "a machine that there cannot be", "memory");
+	wrong(SHORT(SECTION_MACHINE, 15), "a machine that there cannot be", "half a machine");
+	wrong(VALUE(SECTION_PAGES, 0, 4 * MIB), "memory where none is", "beyond the memory");
+	wrong(VALUE(SECTION_PAGES, 0, RAM_VIDEO_HOLE), "memory where none is", "in a hole");
+	wrong(VALUE(SECTION_PAGES, 0, 1), "memory where none is", "not at a page");
+	wrong(VALUE(SECTION_PAGES, 0, ~4095ULL), "memory where none is", "wrapping");
+	wrong(SHORT(SECTION_PAGES, 8), "memory where none is", "no page");
+	wrong(SHORT(SECTION_PAGES, 4095 + 8), "memory where none is", "half a page");
+	wrong((struct edit){ .change = set_id, .id = SECTION_PAGES, .value = SECTION_ZEROS },
+	      "memory where none is", "pages that are called zero");
+	wrong((struct edit){ .change = set_id, .id = SECTION_RTC, .value = SECTION_IDS },
+	      "nobody knows", "a device to come");
+	wrong((struct edit){ .change = set_id, .id = SECTION_RTC, .value = SECTION_KERNEL_PIT },
+	      "CMOS clock 0 is missing", "another device");
+	wrong((struct edit){ .change = set_id, .id = SECTION_PAGES, .value = SECTION_END },
+	      "something follows its end", "an end with content");
+	wrong(SHORT(SECTION_VCPU, 100), "the state of CPU 0 is impossible", "half a CPU");
+	wrong(SHORT(SECTION_CPUID, 39), "the state of CPUID of CPU 0 is impossible", "half a leaf");
+	for (u32 id = SECTION_STATE; id < SECTION_IDS; id++)
+		if (id != SECTION_KERNEL_CHIP && id != SECTION_KERNEL_PIT)
+			wrong((struct edit){ .change = leave_out, .id = id }, "is missing",
+			      "a section that is left out");
+}
+
+/* Any end will do, or none, but a crash: of the launcher here, or of the host. */
+static void test_scribble(void)
+{
+	static const struct timespec while_it_runs = { .tv_nsec = 20000000 };
+	unsigned int crashes = 0, refusals = 0;
+
+	for (u32 i = 0; i < NR_SCRIBBLES; i++) {
+		struct spawn s;
+		int code;
+
+		rewrite("snapshot", "bad", (struct edit){
+			.change = scribble, .at = i % 25, .value = i + 1 });
+		start_restored(&s, "bad");
+		nanosleep(&while_it_runs, NULL);
+		kill(s.pid, SIGTERM);
+		code = spawn_end(&s);
+		refusals += code == EXIT_SETUP;
+		if (code > EXIT_INTERNAL && code != 128 + SIGTERM) {
+			crashes++;
+			printf("# scribble %u: %d: %.200s\n", i, code, s.text);
+		}
+		free(s.text);
+	}
+	printf("# %u of %u refused\n", refusals, NR_SCRIBBLES);
+	EQUAL(crashes, 0, "no scribbled snapshot makes the launcher crash");
+}
+
+static void test_hostile(void)
+{
+	struct spawn source;
+
+	printf("# hostile snapshots\n");
+	start_walker(&source, "user", "2");
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot");
+	end_walker(&source, "the guest goes on after it");
+	test_impossible();
+	test_scribble();
+	if (!has(MINIVMM_CAP_IRQCHIP))
+		return;
+	start_walker(&source, "kernel", "2");
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot, chips in the kernel");
+	end_walker(&source, "the guest goes on after it");
+	test_scribble();
+}
+
 static void test_requests(void)
 {
 	struct spawn source;
@@ -418,15 +600,6 @@ static void test_requests(void)
 	snapshot("full", EXIT_SETUP, "cannot write: No space left", "a full disk");
 	CHECK(access(path("full"), F_OK) && access(link, F_OK), "nothing is left of it");
 	end_walker(&source, "the guest goes on");
-}
-
-static bool has(int cap)
-{
-	int fd = open(device, O_RDWR);
-	int value = ioctl(fd, MINIVMM_CHECK_EXTENSION, cap);
-
-	close(fd);
-	return value > 0;
 }
 
 int main(int argc, char **argv)
@@ -447,6 +620,8 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP no %s\n", device);
 		return 4;
 	}
+	/* A launcher that has ended does not read what is for its guest. */
+	signal(SIGPIPE, SIG_IGN);
 	strcpy(dir, "/tmp/minivmm-move-XXXXXX");
 	if (!mkdtemp(dir))
 		return 99;
@@ -465,6 +640,7 @@ int main(int argc, char **argv)
 	test_cuts(has(MINIVMM_CAP_IRQCHIP) ? "kernel" : "user");
 	test_destinations();
 	test_damage();
+	test_hostile();
 	test_requests();
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	return system(command) ? 99 : tap_end();

@@ -25,8 +25,6 @@
 #define __ffs(word)		((unsigned int)__builtin_ctzl(word))
 #define kzalloc(size, gfp)	calloc(1, size)
 
-#define EXPORT_SYMBOL_GPL(symbol)
-
 void pagefault_disable(void);
 void pagefault_enable(void);
 

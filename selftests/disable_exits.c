@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/* CAP_X86_DISABLE_EXITS: HLT that stays in the guest. */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "x2apic.h"
+
+#define HLT	MINIVMM_X86_DISABLE_EXITS_HLT
+#define PAUSE	MINIVMM_X86_DISABLE_EXITS_PAUSE
+#define VECTOR	0x55
+
+static struct vm *make_vm(bool irqchip)
+{
+	struct vm *vm = irqchip ? vm_create_irqchip() : vm_create();
+
+	ASSERT_OK(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS,
+				HLT | PAUSE));
+	return vm;
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+static void start_alarm(void)
+{
+	struct itimerval timer = { .it_value.tv_usec = 50000 };
+	struct sigaction action = { .sa_handler = on_alarm };
+
+	sigaction(SIGALRM, &action, NULL);
+	ASSERT_OK(setitimer(ITIMER_REAL, &timer, NULL));
+}
+
+guest_code64(halts,
+	     "sti\n"		/* 1 */
+	     "hlt\n"		/* 1 */
+	     "movl $0x1234, %edx\n"
+	     "outl %eax, %dx\n"
+	     "1: jmp 1b\n");
+
+/*
+ * Without the exit, the client hears nothing of a HLT; a signal gets through,
+ * and the guest stays halted.
+ */
+TEST(hlt_stays_in_the_guest)
+{
+	struct vcpu *vcpu = vcpu_create(make_vm(false), 0);
+	int i;
+
+	vcpu_setup_blob64(vcpu, &halts);
+	for (i = 0; i < 3; i++) {
+		start_alarm();
+		ASSERT_EQ(vcpu_run(vcpu), -EINTR);
+		EXPECT_EQ(vcpu_regs(vcpu).rip, BLOB_GPA + 2);
+	}
+}
+
+/* Who is moved away from a HLT is not halted. */
+TEST(moved)
+{
+	struct vcpu *vcpu = vcpu_create(make_vm(false), 0);
+	struct minivmm_regs regs;
+
+	if (!dev_is_minivmm())
+		SKIP("in stock KVM 6.1 it stays halted");
+	vcpu_setup_blob64(vcpu, &halts);
+	start_alarm();
+	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
+	regs = vcpu_regs(vcpu);
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_IO);
+}
+
+static volatile u64 interrupts, nmis;
+
+static void on_interrupt(struct guest_regs *regs)
+{
+	(void)regs;
+	interrupts++;
+}
+
+static void on_nmi(struct guest_regs *regs)
+{
+	(void)regs;
+	nmis++;
+}
+
+static void guest_waits(void)
+{
+	guest_handlers[VECTOR] = on_interrupt;
+	guest_handlers[NMI_VECTOR] = on_nmi;
+	guest_sync(1, 0);
+	asm volatile("sti; hlt; cli" : : : "memory");
+	guest_sync(2, interrupts);
+	asm volatile("hlt" : : : "memory");
+	guest_sync(3, nmis);
+}
+
+/* What the client injects ends it. */
+TEST(client_wakes_it)
+{
+	struct vcpu *vcpu = vcpu_create(make_vm(false), 0);
+	struct minivmm_interrupt irq = { VECTOR };
+
+	vcpu_setup_long(vcpu, guest_waits, 0);
+	ASSERT_SYNC(vcpu, 1);
+	start_alarm();
+	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_INTERRUPT, &irq));
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 2), 1);
+	start_alarm();
+	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_NMI, 0));
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 3), 1);
+}
+
+static void on_apic_interrupt(struct guest_regs *regs)
+{
+	(void)regs;
+	interrupts++;
+	x2apic_eoi();
+}
+
+static void guest_waits_for_msi(void)
+{
+	guest_handlers[VECTOR] = on_apic_interrupt;
+	x2apic_enable();
+	guest_sync(1, 0);
+	while (interrupts < 20)
+		asm volatile("sti; hlt; cli" : : : "memory");
+	guest_sync(2, interrupts);
+}
+
+static volatile bool stop;
+
+static void *send_msis(void *arg)
+{
+	struct vm *vm = arg;
+
+	while (!stop) {
+		vm_msi(vm, MSI_DEST(0), VECTOR);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+/* An interrupt from elsewhere, with the local APIC in the kernel */
+TEST(interrupt_wakes_it)
+{
+	struct vm *vm = make_vm(true);
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	pthread_t thread;
+
+	vcpu_setup_long(vcpu, guest_waits_for_msi, 0);
+	ASSERT_SYNC(vcpu, 1);
+	ASSERT_EQ(pthread_create(&thread, NULL, send_msis, vm), 0);
+	EXPECT_GE(ASSERT_SYNC(vcpu, 2), 20);
+	stop = true;
+	pthread_join(thread, NULL);
+}
+
+static void guest_waits_for_timer(void)
+{
+	int i;
+
+	guest_handlers[VECTOR] = on_apic_interrupt;
+	x2apic_enable();
+	wrmsr(X2APIC_MSR(APIC_LVT_TIMER), VECTOR);
+	for (i = 0; i < 5; i++) {
+		wrmsr(X2APIC_MSR(APIC_TMICT), 100000);
+		asm volatile("sti; hlt; cli" : : : "memory");
+	}
+	guest_sync(1, interrupts);
+}
+
+TEST(timer_wakes_it)
+{
+	struct vcpu *vcpu = vcpu_create(make_vm(true), 0);
+
+	vcpu_setup_long(vcpu, guest_waits_for_timer, 0);
+	EXPECT_EQ(ASSERT_SYNC(vcpu, 1), 5);
+}
+
+TEST(bad_input)
+{
+	struct vm *vm = vm_create();
+
+	EXPECT_ERRNO(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS, 0x10),
+		     EINVAL);
+	EXPECT_ERRNO(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS,
+				   1ULL << 63), EINVAL);
+	EXPECT_OK(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS, 0));
+	EXPECT_OK(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS,
+				MINIVMM_X86_DISABLE_VALID_EXITS));
+	EXPECT_EQ(ioctl(vm->fd, MINIVMM_CHECK_EXTENSION,
+			MINIVMM_CAP_X86_DISABLE_EXITS) & (HLT | PAUSE),
+		  HLT | PAUSE);
+	vcpu_create(vm, 0);
+	EXPECT_ERRNO(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS, HLT),
+		     EINVAL);
+}
