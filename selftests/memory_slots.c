@@ -205,7 +205,7 @@ TEST(flags_change_under_load)
 	walk_end(walk);
 }
 
-/* Others come and go around the one in use, and in pieces of the same mapping. */
+/* Others come and go around the one in use, some with the same memory. */
 TEST(neighbours_come_and_go)
 {
 	u64 *memory = map_small(PAGES), *other = map_small(64);
