@@ -83,6 +83,20 @@ struct minivmm_sregs {
 	__u64 interrupt_bitmap[(MINIVMM_NR_INTERRUPTS + 63) / 64];
 };
 
+#define MINIVMM_SREGS2_FLAGS_PDPTRS_VALID	1
+
+/* The same, with the four PDPTEs that PAE paging keeps in the CPU */
+struct minivmm_sregs2 {
+	struct minivmm_segment cs, ds, es, fs, gs, ss;
+	struct minivmm_segment tr, ldt;
+	struct minivmm_dtable gdt, idt;
+	__u64 cr0, cr2, cr3, cr4, cr8;
+	__u64 efer;
+	__u64 apic_base;
+	__u64 flags;
+	__u64 pdptrs[4];
+};
+
 struct minivmm_fpu {
 	__u8  fpr[8][16];
 	__u16 fcw;
@@ -707,7 +721,9 @@ struct minivmm_run {
 #define MINIVMM_CAP_X86_USER_SPACE_MSR		188
 #define MINIVMM_CAP_X86_MSR_FILTER		189
 #define MINIVMM_CAP_SET_GUEST_DEBUG2		195
+#define MINIVMM_CAP_SREGS2			200
 #define MINIVMM_CAP_BINARY_STATS_FD		203
+#define MINIVMM_CAP_XSAVE2			208
 #define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
 
 /* ------------------------------------------------------------------------ */
@@ -781,5 +797,8 @@ struct minivmm_run {
 #define MINIVMM_SET_XSAVE		_IOW(MINIVMMIO, 0xa5, struct minivmm_xsave)
 #define MINIVMM_GET_XCRS		_IOR(MINIVMMIO, 0xa6, struct minivmm_xcrs)
 #define MINIVMM_SET_XCRS		_IOW(MINIVMMIO, 0xa7, struct minivmm_xcrs)
+#define MINIVMM_GET_SREGS2		_IOR(MINIVMMIO, 0xcc, struct minivmm_sregs2)
+#define MINIVMM_SET_SREGS2		_IOW(MINIVMMIO, 0xcd, struct minivmm_sregs2)
+#define MINIVMM_GET_XSAVE2		_IOR(MINIVMMIO, 0xcf, struct minivmm_xsave)
 
 #endif /* _UAPI_LINUX_MINIVMM_H */
