@@ -79,7 +79,7 @@ static void guest_waits(void)
 		asm volatile("sti; hlt; cli" : : : "memory");
 	guest_sync(2, interrupts);
 	while (!nmis)
-		asm volatile("hlt" : : : "memory");
+		asm volatile("sti; hlt; cli" : : : "memory");
 	guest_sync(3, nmis);
 }
 
