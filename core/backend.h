@@ -99,7 +99,8 @@ struct mv_dtable {
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)
 #define MV_STATE_APIC	BIT(11)	/* the mode in apic_base */
 #define MV_STATE_DEBUG	BIT(12)	/* debug.control */
-#define MV_STATE_ALL	(BIT(13) - 1)
+#define MV_STATE_AWAKE	BIT(13)	/* not in a HLT any more, if it was in one */
+#define MV_STATE_ALL	(BIT(14) - 1)
 
 /* vcpu->intr_shadow: what holds events back after the last instruction */
 #define MV_SHADOW_STI	BIT(0)

@@ -137,8 +137,10 @@ void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs)
 
 	for (i = 0; i < MV_NR_REGS; i++)
 		vcpu->regs[i] = *(const u64 *)((void *)regs + abi_reg[i]);
-	if (vcpu->rip != regs->rip)
+	if (vcpu->rip != regs->rip) {
 		vcpu->complete = NULL;
+		vcpu->dirty |= MV_STATE_AWAKE;
+	}
 	vcpu->rip = regs->rip;
 	vcpu->rflags = regs->rflags | X86_EFLAGS_FIXED;
 	vcpu->ev.exception.pending = false;
@@ -298,7 +300,7 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
  * one has the waiting interrupt, the other the PDPTEs.
  */
 #define SREGS_SIZE	offsetof(struct minivmm_sregs, interrupt_bitmap)
-static_assert(SREGS_SIZE == offsetof(struct minivmm_sregs2, flags));
+static_assert(offsetof(struct minivmm_sregs2, flags) == SREGS_SIZE);
 
 /**
  * mv_get_sregs2() - MINIVMM_GET_SREGS2
