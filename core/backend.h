@@ -101,7 +101,8 @@ struct mv_dtable {
 #define MV_STATE_FSGS	BIT(13)	/* seg[] of FS, GS */
 #define MV_STATE_TABLES	BIT(14)	/* seg[] of LDTR, TR; gdt, idt */
 #define MV_STATE_DEBUG	BIT(15)	/* debug.control */
-#define MV_STATE_ALL	(BIT(16) - 1)
+#define MV_STATE_AWAKE	BIT(16)	/* not in a HLT any more, if it was in one */
+#define MV_STATE_ALL	(BIT(17) - 1)
 #define MV_STATE_SEGS	(MV_STATE_CODE | MV_STATE_DATA | MV_STATE_FSGS | \
 			 MV_STATE_TABLES)
 #define MV_STATE_LAZY	(MV_STATE_SEGS | MV_STATE_CRS)

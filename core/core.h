@@ -76,6 +76,8 @@ void mv_get_regs(struct mv_vcpu *vcpu, struct minivmm_regs *regs);
 void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs);
 void mv_get_sregs(struct mv_vcpu *vcpu, struct minivmm_sregs *sregs);
 int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs);
+void mv_get_sregs2(struct mv_vcpu *vcpu, struct minivmm_sregs2 *sregs);
+int mv_set_sregs2(struct mv_vcpu *vcpu, const struct minivmm_sregs2 *sregs);
 void mv_get_debugregs(struct mv_vcpu *vcpu, struct minivmm_debugregs *dbg);
 int mv_set_debugregs(struct mv_vcpu *vcpu, const struct minivmm_debugregs *dbg);
 

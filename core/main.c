@@ -72,6 +72,7 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_COALESCED_PIO:
 	case MINIVMM_CAP_X86_USER_SPACE_MSR:
 	case MINIVMM_CAP_X86_MSR_FILTER:
+	case MINIVMM_CAP_SREGS2:
 	case MINIVMM_CAP_BINARY_STATS_FD:
 	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case MINIVMM_CAP_GET_MSR_FEATURES:
@@ -89,6 +90,9 @@ int mv_check_extension(long cap)
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case MINIVMM_CAP_XSAVE2:
+		/* none of the components we have lies beyond it */
+		return sizeof(struct minivmm_xsave);
 	case MINIVMM_CAP_X86_DISABLE_EXITS:
 		return MV_DISABLE_EXITS;
 	case MINIVMM_CAP_SET_GUEST_DEBUG2:

@@ -85,6 +85,7 @@ struct mv_msr_store {
 #define NEED_TSC_DEADLINE BIT(7) /* exists if the local APIC's timer has it */
 #define NEED_MCG_CTL	BIT(8)	/* exists if IA32_MCG_CAP says so */
 #define PLATFORM_INFO	BIT(9)	/* the guest's read: #GP if its client wants so */
+#define IN_SEGS		BIT(10)	/* right only when MV_STATE_SEGS is valid */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -349,11 +350,11 @@ static const struct msr_row rows[] = {
 	  .dirty = MV_STATE_SYSCALL },
 	{ MSR_TSC_AUX, VCPU(tsc_aux), .flags = NEED_RDTSCP,
 	  .valid = valid_32bit, .dirty = MV_STATE_SYSCALL },
-	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = DIRECT,
+	{ MSR_KERNEL_GS_BASE, VCPU(kernel_gs_base), .flags = DIRECT | IN_SEGS,
 	  .valid = valid_canonical },
-	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = DIRECT,
+	{ MSR_FS_BASE, VCPU(seg[MV_FS].base), .flags = DIRECT | IN_SEGS,
 	  .valid = valid_canonical, .dirty = MV_STATE_FSGS },
-	{ MSR_GS_BASE, VCPU(seg[MV_GS].base), .flags = DIRECT,
+	{ MSR_GS_BASE, VCPU(seg[MV_GS].base), .flags = DIRECT | IN_SEGS,
 	  .valid = valid_canonical, .dirty = MV_STATE_FSGS },
 
 	{ MTRR_CAPABILITY, .flags = CONSTANT, .value = MTRR_CAP },
@@ -516,23 +517,28 @@ static int set_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index,
 	return err;
 }
 
-/* The row of an MSR that the guest has, or NULL */
-static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
-{
-	const struct msr_row *row = find_row(index);
+/* Rows that need a second look before the guest gets at them */
+#define CONDITIONS	(NEED_RDTSCP | NEED_TSC_DEADLINE | NEED_MCG_CTL | \
+			 PLATFORM_INFO | IN_SEGS)
 
-	if (!row)
-		return NULL;
+static int check_conditions(const struct mv_vcpu *vcpu,
+			    const struct msr_row *row)
+{
 	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
-		return NULL;
+		return -EINVAL;
 	if ((row->flags & NEED_TSC_DEADLINE) && !vcpu->cpuid.tsc_deadline)
-		return NULL;
+		return -EINVAL;
 	if ((row->flags & NEED_MCG_CTL) && !(vcpu->mce.cap & MCG_CTL_P))
-		return NULL;
+		return -EINVAL;
 	if ((row->flags & PLATFORM_INFO) &&
 	    READ_ONCE(vcpu->vm->no_platform_info))
-		return NULL;
-	return mv_guest_has_pv(vcpu, row->pv) ? row : NULL;
+		return -EINVAL;
+	if (!mv_guest_has_pv(vcpu, row->pv))
+		return -EINVAL;
+	if ((row->flags & IN_SEGS) &&
+	    (vcpu->valid & MV_STATE_SEGS) != MV_STATE_SEGS)
+		return -EAGAIN;
+	return 0;
 }
 
 /* Does the client's filter deny it? In the run section, a reader of RCU. */
@@ -576,24 +582,28 @@ static bool is_x2apic_msr(u32 index)
  * @index: ECX
  * @data: the value
  *
- * MSRs that the guest otherwise accesses without an exit must be valid in @vcpu.
- *
  * Context: inside the run section.
  * Return: 0; or why it fails: -ENOENT: there is none; -EACCES: the client's
- * filter; -EINVAL: all else.
+ * filter; -EINVAL: all else. -EAGAIN: to be called again when MV_STATE_SEGS is
+ * valid, and vcpu->kernel_gs_base.
  */
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data)
 {
 	const struct msr_row *row;
+	int err;
 
 	if (is_x2apic_msr(index))
 		return mv_x2apic_read(vcpu, index, data);
 	if (denied(vcpu, index, MINIVMM_MSR_FILTER_READ))
 		return -EACCES;
-	row = guest_row(vcpu, index);
+	row = find_row(index);
 	if (!row)
-		return find_row(index) ? -EINVAL :
-					 mv_mce_read(vcpu, index, data);
+		return mv_mce_read(vcpu, index, data);
+	if (row->flags & CONDITIONS || row->pv) {
+		err = check_conditions(vcpu, row);
+		if (err)
+			return err;
+	}
 	*data = get_value(vcpu, row, index);
 	return 0;
 }
@@ -621,10 +631,14 @@ int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data)
 		return mv_x2apic_write(vcpu, index, data);
 	if (denied(vcpu, index, MINIVMM_MSR_FILTER_WRITE))
 		return -EACCES;
-	row = guest_row(vcpu, index);
+	row = find_row(index);
 	if (!row)
-		return find_row(index) ? -EINVAL :
-			mv_mce_write(vcpu, index, data, false);
+		return mv_mce_write(vcpu, index, data, false);
+	if (row->flags & CONDITIONS || row->pv) {
+		err = check_conditions(vcpu, row);
+		if (err)
+			return err;
+	}
 	if (row->flags & IGNORE_WRITES)
 		return 0;
 	if (row->flags & GUEST_READ_ONLY)

@@ -74,7 +74,7 @@ static size_t range_longs(const struct minivmm_msr_filter_range *range)
 
 /* @bits: room for range_longs(). The client's bitmap is read in whole longs. */
 static int take_range(struct mv_msr_filter *filter, unsigned long *bits,
-		     const struct minivmm_msr_filter_range *args)
+		      const struct minivmm_msr_filter_range *args)
 {
 	if (!args->nmsrs)
 		return 0;

@@ -137,8 +137,10 @@ void mv_set_regs(struct mv_vcpu *vcpu, const struct minivmm_regs *regs)
 
 	for (i = 0; i < MV_NR_REGS; i++)
 		vcpu->regs[i] = *(const u64 *)((void *)regs + abi_reg[i]);
-	if (vcpu->rip != regs->rip)
+	if (vcpu->rip != regs->rip) {
 		vcpu->complete = NULL;
+		vcpu->dirty |= MV_STATE_AWAKE;
+	}
 	vcpu->rip = regs->rip;
 	vcpu->rflags = regs->rflags | X86_EFLAGS_FIXED;
 	vcpu->ev.exception.pending = false;
@@ -291,6 +293,57 @@ int mv_set_sregs(struct mv_vcpu *vcpu, const struct minivmm_sregs *sregs)
 	mv_cpuid_update(vcpu);
 	set_interrupt_bitmap(vcpu, sregs->interrupt_bitmap);
 	return 0;
+}
+
+/*
+ * Up to here struct minivmm_sregs and struct minivmm_sregs2 are the same; then
+ * one has the waiting interrupt, the other the PDPTEs.
+ */
+#define SREGS_SIZE	offsetof(struct minivmm_sregs, interrupt_bitmap)
+static_assert(offsetof(struct minivmm_sregs2, flags) == SREGS_SIZE);
+
+/**
+ * mv_get_sregs2() - MINIVMM_GET_SREGS2
+ * @vcpu: the vCPU
+ * @sregs: with PDPTEs, if PAE paging uses them
+ */
+void mv_get_sregs2(struct mv_vcpu *vcpu, struct minivmm_sregs2 *sregs)
+{
+	struct minivmm_sregs common;
+
+	mv_get_sregs(vcpu, &common);
+	memset(sregs, 0, sizeof(*sregs));
+	memcpy(sregs, &common, SREGS_SIZE);
+	if (!mv_pae_paging(vcpu))
+		return;
+	memcpy(sregs->pdptrs, vcpu->pdptr, sizeof(sregs->pdptrs));
+	sregs->flags = MINIVMM_SREGS2_FLAGS_PDPTRS_VALID;
+}
+
+/**
+ * mv_set_sregs2() - MINIVMM_SET_SREGS2
+ * @vcpu: the vCPU
+ * @sregs: with PDPTEs they count, instead of those in memory
+ *
+ * Return: 0, or -EINVAL with nothing changed.
+ */
+int mv_set_sregs2(struct mv_vcpu *vcpu, const struct minivmm_sregs2 *sregs)
+{
+	bool pdptrs = sregs->flags & MINIVMM_SREGS2_FLAGS_PDPTRS_VALID;
+	bool pae = (sregs->cr0 & X86_CR0_PG) && (sregs->cr4 & X86_CR4_PAE) &&
+		   !(sregs->efer & EFER_LMA);
+	struct minivmm_sregs common = {};
+	int ret;
+
+	if (sregs->flags & ~(u64)MINIVMM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if (pdptrs && !pae)
+		return -EINVAL;
+	memcpy(&common, sregs, SREGS_SIZE);
+	ret = mv_set_sregs(vcpu, &common);
+	if (!ret && pdptrs)
+		memcpy(vcpu->pdptr, sregs->pdptrs, sizeof(vcpu->pdptr));
+	return ret;
 }
 
 void mv_get_debugregs(struct mv_vcpu *vcpu, struct minivmm_debugregs *dbg)

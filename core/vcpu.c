@@ -152,6 +152,23 @@ static int vcpu_set_sregs(struct mv_vcpu *vcpu, void __user *argp)
 	return mv_set_sregs(vcpu, &sregs);
 }
 
+static int vcpu_get_sregs2(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_sregs2 sregs;
+
+	mv_get_sregs2(vcpu, &sregs);
+	return copy_to_user(argp, &sregs, sizeof(sregs)) ? -EFAULT : 0;
+}
+
+static int vcpu_set_sregs2(struct mv_vcpu *vcpu, void __user *argp)
+{
+	struct minivmm_sregs2 sregs;
+
+	if (copy_from_user(&sregs, argp, sizeof(sregs)))
+		return -EFAULT;
+	return mv_set_sregs2(vcpu, &sregs);
+}
+
 static int vcpu_get_fpu(struct mv_vcpu *vcpu, void __user *argp)
 {
 	struct minivmm_fpu fpu;
@@ -389,11 +406,16 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return vcpu_get_sregs(vcpu, argp);
 	case MINIVMM_SET_SREGS:
 		return vcpu_set_sregs(vcpu, argp);
+	case MINIVMM_GET_SREGS2:
+		return vcpu_get_sregs2(vcpu, argp);
+	case MINIVMM_SET_SREGS2:
+		return vcpu_set_sregs2(vcpu, argp);
 	case MINIVMM_GET_FPU:
 		return vcpu_get_fpu(vcpu, argp);
 	case MINIVMM_SET_FPU:
 		return vcpu_set_fpu(vcpu, argp);
 	case MINIVMM_GET_XSAVE:
+	case MINIVMM_GET_XSAVE2:
 		return mv_get_xsave(vcpu, argp);
 	case MINIVMM_SET_XSAVE:
 		return mv_set_xsave(vcpu, argp);

@@ -213,7 +213,9 @@ TEST(repeated_instruction)
 	ASSERT_STEP(vcpu, BLOB_GPA + 12);
 }
 
-guest_code16(real_mode, "nop\n" "nop\n" "1: jmp 1b\n");
+guest_code16(real_mode,
+	     "nop\n"
+	     "1: jmp 1b\n");
 
 /* The address is linear. */
 TEST(segment_base)
@@ -632,6 +634,8 @@ TEST(interrupt_blocked)
 		SKIP("stock KVM does not hold back what the client queues");
 	ASSERT_SYNC(vcpu, 1);
 	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_INTERRUPT, &irq));
+	/* waiting for the next, too, which cannot be while this one waits */
+	vcpu->run->request_interrupt_window = 1;
 	check_blocked(vcpu);
 }
 

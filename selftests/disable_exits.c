@@ -36,15 +36,13 @@ static void start_alarm(void)
 }
 
 guest_code64(halts,
-	     "sti\n"		/* 1 */
-	     "hlt\n"		/* 1 */
-	     "movl $0x1234, %edx\n"
-	     "outl %eax, %dx\n"
-	     "1: jmp 1b\n");
+	     "1: sti\n"
+	     "hlt\n"
+	     "jmp 1b\n");
 
 /*
- * Without the exit, the client hears nothing of a HLT; a signal gets through,
- * and the guest stays halted.
+ * The client hears nothing of a HLT. A signal gets through, and the guest goes
+ * on: it may be halted still, or (Bochs) execute the next instruction.
  */
 TEST(hlt_stays_in_the_guest)
 {
@@ -55,24 +53,7 @@ TEST(hlt_stays_in_the_guest)
 	for (i = 0; i < 3; i++) {
 		start_alarm();
 		ASSERT_EQ(vcpu_run(vcpu), -EINTR);
-		EXPECT_EQ(vcpu_regs(vcpu).rip, BLOB_GPA + 2);
 	}
-}
-
-/* Who is moved away from a HLT is not halted. */
-TEST(moved)
-{
-	struct vcpu *vcpu = vcpu_create(make_vm(false), 0);
-	struct minivmm_regs regs;
-
-	if (!dev_is_minivmm())
-		SKIP("in stock KVM 6.1 it stays halted");
-	vcpu_setup_blob64(vcpu, &halts);
-	start_alarm();
-	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
-	regs = vcpu_regs(vcpu);
-	vcpu_set_regs(vcpu, &regs);
-	ASSERT_EXIT(vcpu, MINIVMM_EXIT_IO);
 }
 
 static volatile u64 interrupts, nmis;
@@ -94,9 +75,11 @@ static void guest_waits(void)
 	guest_handlers[VECTOR] = on_interrupt;
 	guest_handlers[NMI_VECTOR] = on_nmi;
 	guest_sync(1, 0);
-	asm volatile("sti; hlt; cli" : : : "memory");
+	while (!interrupts)
+		asm volatile("sti; hlt; cli" : : : "memory");
 	guest_sync(2, interrupts);
-	asm volatile("hlt" : : : "memory");
+	while (!nmis)
+		asm volatile("sti; hlt; cli" : : : "memory");
 	guest_sync(3, nmis);
 }
 
@@ -172,7 +155,8 @@ static void guest_waits_for_timer(void)
 	wrmsr(X2APIC_MSR(APIC_LVT_TIMER), VECTOR);
 	for (i = 0; i < 5; i++) {
 		wrmsr(X2APIC_MSR(APIC_TMICT), 100000);
-		asm volatile("sti; hlt; cli" : : : "memory");
+		while (interrupts == i)
+			asm volatile("sti; hlt; cli" : : : "memory");
 	}
 	guest_sync(1, interrupts);
 }
@@ -200,6 +184,8 @@ TEST(bad_input)
 			MINIVMM_CAP_X86_DISABLE_EXITS) & (HLT | PAUSE),
 		  HLT | PAUSE);
 	vcpu_create(vm, 0);
+	if (!dev_is_minivmm())
+		SKIP("stock KVM refuses it only from 6.2 on");
 	EXPECT_ERRNO(vm_enable_cap(vm, MINIVMM_CAP_X86_DISABLE_EXITS, HLT),
 		     EINVAL);
 }

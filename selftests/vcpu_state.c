@@ -161,6 +161,23 @@ TEST(xsave)
 }
 
 /* A component that XSTATE_BV leaves out is in its initial state. */
+/* All of it fits into what GET_XSAVE gives: the two are the same. */
+TEST(xsave2)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	struct minivmm_xsave one, two;
+
+	EXPECT_EQ(ioctl(vm->fd, MINIVMM_CHECK_EXTENSION, MINIVMM_CAP_XSAVE2),
+		  sizeof(two));
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_GET_XSAVE, &one));
+	memset(&two, 0xff, sizeof(two));
+	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_GET_XSAVE2, &two));
+	EXPECT(!memcmp(&one, &two, sizeof(one)));
+	EXPECT_ERRNO(ioctl(vcpu->fd, MINIVMM_GET_XSAVE2, (void *)0x1000),
+		     EFAULT);
+}
+
 TEST(xsave_init_state)
 {
 	struct vcpu *vcpu = vcpu_create(vm_create(), 0);

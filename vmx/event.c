@@ -154,6 +154,8 @@ void vmx_inject(struct mv_vcpu *vcpu)
 {
 	const struct mv_events *ev = &vcpu->ev;
 	u32 shadow = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	/* Whoever holds events back will say when they may go in. */
+	bool blocked = mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ);
 	bool nmi_waits, irq_waits;
 	enum vmx_injecting now;
 
@@ -163,20 +165,21 @@ void vmx_inject(struct mv_vcpu *vcpu)
 	/* Few events can be injected into a CPU that is in a HLT (SDM 27.3.1.5). */
 	if (vmx_hlt_in_guest(vcpu) && now)
 		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
-	nmi_waits = ev->nmi.pending || (ev->nmi.injected && now != VMX_INJ_NMI);
+	nmi_waits = (ev->nmi.pending && !blocked) ||
+		    (ev->nmi.injected && now != VMX_INJ_NMI);
 	irq_waits = (ev->interrupt.queued && now != VMX_INJ_IRQ) ||
 		    vmx_apic_waits(vcpu);
+	/* The client hears of a window when it can use it. */
+	if (blocked)
+		irq_waits = vcpu->want_window && !ev->interrupt.queued;
+	else
+		irq_waits |= vcpu->want_window;
 	vmx_apic_set_threshold(vcpu);
-	/* Whoever holds them back will say when they may go in. */
-	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_BLOCKIRQ)) {
-		nmi_waits = false;
-		irq_waits = false;
-	}
 	/* An STI's shadow does not close the NMI window, but it ends with IF=1. */
 	vmx_set_window(vcpu, CPU_BASED_NMI_WINDOW_EXITING,
 		       nmi_waits && !(shadow & MV_SHADOW_STI));
 	vmx_set_window(vcpu, CPU_BASED_INTR_WINDOW_EXITING,
-		       vcpu->want_window || irq_waits ||
+		       irq_waits ||
 		       (nmi_waits && (shadow & MV_SHADOW_STI)));
 }
 

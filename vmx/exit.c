@@ -386,18 +386,13 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 }
 
 /*
- * MSRs that the guest has in the CPU or the VMCS. They exit only if the client's
- * filter denies one of them.
+ * Segment bases are in the CPU or the VMCS. They exit only if the client's filter
+ * denies an MSR that needs no exit otherwise.
  */
-static void save_direct_msr(struct mv_vcpu *vcpu, u32 index)
+static void save_bases(struct mv_vcpu *vcpu)
 {
-	/* their numbers follow each other, in this order */
-	if (likely(index - MSR_FS_BASE > MSR_KERNEL_GS_BASE - MSR_FS_BASE))
-		return;
-	if (index == MSR_KERNEL_GS_BASE)
-		vcpu->kernel_gs_base = hw_rdmsr(MSR_KERNEL_GS_BASE);
-	else
-		vmx_save_lazy(vcpu, MV_STATE_SEGS);
+	vcpu->kernel_gs_base = hw_rdmsr(MSR_KERNEL_GS_BASE);
+	vmx_save_lazy(vcpu, MV_STATE_SEGS);
 }
 
 /* #GP, unless the client wants to hear of such accesses. */
@@ -419,8 +414,11 @@ static bool handle_rdmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 	u64 data = 0;
 	int fault;
 
-	save_direct_msr(vcpu, index);
 	fault = mv_read_msr(vcpu, index, &data);
+	if (unlikely(fault == -EAGAIN)) {
+		save_bases(vcpu);
+		fault = mv_read_msr(vcpu, index, &data);
+	}
 	trace_minivmm_msr(false, index, data, fault);
 	if (fault)
 		return msr_failed(vcpu, host, false, 0, fault);
@@ -438,13 +436,15 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 	/* EFER is loaded together with the control registers. */
 	if (index == MSR_EFER)
 		vmx_save_lazy(vcpu, MV_STATE_CRS);
-	save_direct_msr(vcpu, index);
 	ret = mv_write_msr(vcpu, index, data);
+	if (unlikely(ret == -EAGAIN)) {
+		save_bases(vcpu);
+		ret = mv_write_msr(vcpu, index, data);
+		hw_wrmsr(MSR_KERNEL_GS_BASE, vcpu->kernel_gs_base);
+	}
 	trace_minivmm_msr(true, index, data, ret < 0);
 	if (ret < 0)
 		return msr_failed(vcpu, host, true, data, ret);
-	if (index == MSR_KERNEL_GS_BASE)
-		hw_wrmsr(MSR_KERNEL_GS_BASE, vcpu->kernel_gs_base);
 	skip(vcpu);
 	return ret ? leave(vcpu, MV_EXIT_NONE) : true;
 }

@@ -239,7 +239,7 @@ static u32 host_spec_ctrl(void)
 /* Guest breakpoints are live only if DR7 enables one (SDM 18.2.4). */
 static void load_drs(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
-	const u64 *drs = mv_live_drs(vcpu);
+	const u64 *drs;
 	int i;
 
 	host->dr7 = hw_read_dr(7);
@@ -247,6 +247,7 @@ static void load_drs(struct mv_vcpu *vcpu, struct vmx_host *host)
 						DR_GLOBAL_ENABLE_MASK);
 	if (likely(!host->drs_loaded))
 		return;
+	drs = mv_live_drs(vcpu);
 	/* The host's own breakpoints must not fire at the guest's addresses. */
 	hw_write_dr(7, DR7_RESET);
 	for (i = 0; i < 4; i++) {

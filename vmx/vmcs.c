@@ -392,6 +392,28 @@ static void load_msrs(struct mv_vcpu *vcpu)
 		vmcs_write(TSC_MULTIPLIER, vcpu->tsc_ratio);
 }
 
+/* What exits rarely change */
+static void load_rare(struct mv_vcpu *vcpu, u32 dirty)
+{
+	if (dirty & MV_STATE_SEGS)
+		load_segments(vcpu, dirty);
+	if (dirty & MV_STATE_CRS)
+		load_crs(vcpu);
+	if (dirty & MV_STATE_MSRS)
+		load_msrs(vcpu);
+	if (dirty & MV_STATE_DR7)
+		vmcs_write(GUEST_DR7, mv_live_dr7(vcpu));
+	if (dirty & MV_STATE_DEBUG)
+		load_debug(vcpu);
+	if (dirty & (MV_STATE_CPUID | MV_STATE_APIC))
+		load_features(vcpu);
+	if (dirty & MV_STATE_AWAKE)
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	/* An untagged vCPU is flushed by every entry (SDM 29.4.3.1). */
+	if ((dirty & MV_STATE_TLB) && to_vmx(vcpu)->vpid)
+		WARN_ON_ONCE(vmx_invvpid(to_vmx(vcpu)->vpid));
+}
+
 /**
  * vmx_load_dirty() - move changed register groups into the current VMCS
  * @vcpu: vcpu->dirty says which; none is dirty afterwards
@@ -405,30 +427,15 @@ void vmx_load_dirty(struct mv_vcpu *vcpu)
 	vcpu->dirty = 0;
 	if (dirty & MV_STATE_RIP)
 		vmcs_write(GUEST_RIP, vcpu->rip);
-	/* It was in a HLT, perhaps, but has been told to go on elsewhere. */
-	if ((dirty & MV_STATE_RIP) && vmx_hlt_in_guest(vcpu))
-		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	if (dirty & MV_STATE_RSP)
 		vmcs_write(GUEST_RSP, vcpu->regs[MV_RSP]);
 	if (dirty & MV_STATE_RFLAGS)
 		vmcs_write(GUEST_RFLAGS, vcpu->rflags);
 	if (dirty & (MV_STATE_SHADOW | MV_STATE_RFLAGS))
 		load_shadow(vcpu, dirty & MV_STATE_SHADOW);
-	if (dirty & MV_STATE_SEGS)
-		load_segments(vcpu, dirty);
-	if (dirty & MV_STATE_CRS)
-		load_crs(vcpu);
-	if (dirty & MV_STATE_MSRS)
-		load_msrs(vcpu);
-	if (dirty & MV_STATE_DR7)
-		vmcs_write(GUEST_DR7, mv_live_dr7(vcpu));
-	if (dirty & MV_STATE_DEBUG)
-		load_debug(vcpu);
-	if (dirty & (MV_STATE_CPUID | MV_STATE_APIC))
-		load_features(vcpu);
-	/* An untagged vCPU is flushed by every entry (SDM 29.4.3.1). */
-	if ((dirty & MV_STATE_TLB) && to_vmx(vcpu)->vpid)
-		WARN_ON_ONCE(vmx_invvpid(to_vmx(vcpu)->vpid));
+	if (dirty & ~(MV_STATE_RIP | MV_STATE_RSP | MV_STATE_RFLAGS |
+		      MV_STATE_SHADOW))
+		load_rare(vcpu, dirty);
 }
 
 /**

@@ -120,6 +120,20 @@ struct minivmm_sregs {
 	__u64 interrupt_bitmap[(MINIVMM_NR_INTERRUPTS + 63) / 64];
 };
 
+#define MINIVMM_SREGS2_FLAGS_PDPTRS_VALID	1
+
+/* The same, with the four PDPTEs that PAE paging keeps in the CPU */
+struct minivmm_sregs2 {
+	struct minivmm_segment cs, ds, es, fs, gs, ss;
+	struct minivmm_segment tr, ldt;
+	struct minivmm_dtable gdt, idt;
+	__u64 cr0, cr2, cr3, cr4, cr8;
+	__u64 efer;
+	__u64 apic_base;
+	__u64 flags;
+	__u64 pdptrs[4];
+};
+
 struct minivmm_fpu {
 	__u8  fpr[8][16];
 	__u16 fcw;
@@ -821,7 +835,9 @@ struct minivmm_run {
 #define MINIVMM_CAP_X86_MSR_FILTER		189
 #define MINIVMM_CAP_ENFORCE_PV_FEATURE_CPUID	190
 #define MINIVMM_CAP_SET_GUEST_DEBUG2		195
+#define MINIVMM_CAP_SREGS2			200
 #define MINIVMM_CAP_BINARY_STATS_FD		203
+#define MINIVMM_CAP_XSAVE2			208
 #define MINIVMM_CAP_DISABLE_QUIRKS2		213
 #define MINIVMM_CAP_VM_TSC_CONTROL		214
 #define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
@@ -918,5 +934,8 @@ struct minivmm_run {
 #define MINIVMM_SET_DEVICE_ATTR		_IOW(MINIVMMIO, 0xe1, struct minivmm_device_attr)
 #define MINIVMM_GET_DEVICE_ATTR		_IOW(MINIVMMIO, 0xe2, struct minivmm_device_attr)
 #define MINIVMM_HAS_DEVICE_ATTR		_IOW(MINIVMMIO, 0xe3, struct minivmm_device_attr)
+#define MINIVMM_GET_SREGS2		_IOR(MINIVMMIO, 0xcc, struct minivmm_sregs2)
+#define MINIVMM_SET_SREGS2		_IOW(MINIVMMIO, 0xcd, struct minivmm_sregs2)
+#define MINIVMM_GET_XSAVE2		_IOR(MINIVMMIO, 0xcf, struct minivmm_xsave)
 
 #endif /* _UAPI_LINUX_MINIVMM_H */
