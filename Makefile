@@ -3,6 +3,7 @@
 # make run      boot an unmodified Linux under minivmm
 # make qemu     the same under Debian's QEMU, on machines of several kinds
 # make test     lint, unit tests, selftests
+# make kvm-selftests   KVM's own selftests, on stock KVM and on minivmm
 # make help     the other targets and the variables
 
 # Kernel of the testbed's host: 6.1, 6.12 or 7.3.
@@ -22,6 +23,9 @@ DEV		?= /dev/minivmm
 CASES		?=
 # Only these selftests ("make test TESTS='exits msr'"); empty: all.
 TESTS		?=
+# "make diff": how many random programs, from which seed on.
+COUNT		?= 100000
+SEED		?= 1
 
 export MINIVMM_PLATFORM := $(PLATFORM)
 MAKEFLAGS	+= --no-print-directory
@@ -60,6 +64,12 @@ qemu:
 test:
 	@testbed/test --kernel $(KERNEL) $(TESTS)
 
+kvm-selftests:
+	@testbed/kvm-selftests --kernel $(KERNEL) $(TESTS)
+
+kvm-selftests-nightly:
+	@testbed/kvm-selftests --kernel $(KERNEL) --nightly $(TESTS)
+
 bench:
 	@testbed/bench --kernel $(KERNEL)
 
@@ -72,6 +82,10 @@ migrate snapshot:
 		--mem $(GUEST_MEM) --cpus $(GUEST_CPUS) --irqchip "$(IRQCHIP)" \
 		--dev $(DEV) --host-smp $(HOST_SMP) --move $@ </dev/null
 
+# COUNT programs, shared out among the modes of the CPU
+diff:
+	@testbed/diff --kernel $(KERNEL) --seed $(SEED) --count $$((($(COUNT) + 7) / 8))
+
 lint:
 	testbed/lint
 
@@ -83,10 +97,13 @@ help:
 	@echo "make run             boot an unmodified Linux under minivmm, to its shell"
 	@echo "make qemu            Debian's QEMU boots Linux on minivmm, machine by machine"
 	@echo "make test            lint, unit tests and the selftests in the testbed"
+	@echo "make kvm-selftests   KVM's own selftests, on stock KVM and on minivmm"
+	@echo "make kvm-selftests-nightly   the same with those that take long"
 	@echo "make bench           instructions per operation, stock KVM and minivmm"
 	@echo "make bench-growth    what memory costs by its size and its slots: table and plot"
 	@echo "make migrate         boot the guest of make run, migrate it to another launcher"
 	@echo "make snapshot        boot it, save and restore it while it works"
+	@echo "make diff            random guest programs on stock KVM and minivmm, compared"
 	@echo "make lint            checkpatch, sparse, W=1 on all kernels, shellcheck"
 	@echo "make modules         minivmm.ko, minivmm-intel.ko under build/KERNEL"
 	@echo "make modules-all     the same for every kernel: $(KERNELS)"
@@ -105,9 +122,10 @@ help:
 	@echo "                     if the device has them"
 	@echo "DEV=$(DEV)    make run: or /dev/kvm, stock KVM"
 	@echo "TESTS=               make test: only the selftests of these names"
+	@echo "COUNT=$(COUNT) SEED=$(SEED) make diff: how many programs, from which seed on"
 	@echo "MINIVMM_CACHE=       the testbed's parts; empty: ~/.cache/minivmm"
 	@echo
 	@echo "Any other command in a host with minivmm loaded: testbed/run --help"
 
 .PHONY: all modules migrate snapshot modules-all tools launcher selftests unit run qemu test bench \
-	bench-growth lint clean help
+	bench-growth diff kvm-selftests kvm-selftests-nightly lint clean help

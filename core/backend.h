@@ -157,6 +157,8 @@ enum mv_exit_reason {
 	MV_EXIT_WINDOW,		/* the guest can take an interrupt now */
 	MV_EXIT_HLT,
 	MV_EXIT_PAUSE,		/* spinning, perhaps for what another vCPU holds */
+	MV_EXIT_YIELD,		/* the guest names a vCPU that should run instead */
+	MV_EXIT_UD,		/* an instruction that the CPU does not know */
 	MV_EXIT_PIO,
 	MV_EXIT_GPA_FAULT,	/* memory that may need sleep to get */
 	MV_EXIT_MMIO,		/* no memory there; lazy groups are valid */
@@ -226,6 +228,7 @@ struct mv_exit {
 			u64 hw_reason;
 			u32 cpu;
 		} fail;
+		u32 yield_to;
 		struct {
 			u8 ndata;
 			u64 data[4];
@@ -407,6 +410,13 @@ struct mv_vcpu_stats {
  * @x2apic_format_32: MSIs have 32 bits of destination, and so has a saved
  *	local APIC's ID
  * @x2apic_no_broadcast_quirk: destination 0xff is no broadcast in x2APIC mode
+ * @disabled_quirks: those of MV_QUIRKS that the client does not want
+ * @no_platform_info: RDMSR of MSR_PLATFORM_INFO faults
+ * @boot_id: the vCPU that boots; constant once a vCPU exists
+ * @id_limit: vCPU numbers are below this; 0: below MV_MAX_VCPU_ID. Guarded by
+ *	@lock
+ * @tsc_khz: the rate of new vCPUs' TSC; guarded by @time_lock, as is @tsc_ratio
+ * @tsc_ratio: the same as a ratio
  * @split_pins: GSIs below this are pins of the client's I/O APIC
  * @chips: the I/O APIC and the 8259 pair; or NULL
  * @pit: the 8254; or NULL
@@ -467,6 +477,12 @@ struct mv_vm {
 	u32 eoi_gen;
 	bool x2apic_format_32;
 	bool x2apic_no_broadcast_quirk;
+	u64 disabled_quirks;
+	bool no_platform_info;
+	u32 boot_id;
+	u32 id_limit;
+	u32 tsc_khz;
+	u64 tsc_ratio;
 	u32 split_pins;
 	struct mv_chips *chips;
 	struct mv_pit *pit;
@@ -524,6 +540,7 @@ struct mv_vcpu {
 	void *pio_data;		/* the page after *run, shared with user space */
 	u32 id;
 	struct mutex mutex;	/* one ioctl at a time */
+	bool has_run;		/* from now on its CPUID stays */
 	int (*complete)(struct mv_vcpu *vcpu);
 	void *backend;
 
@@ -588,6 +605,10 @@ struct mv_vcpu {
 		bool apic;	/* the client offers one; see mv_cpuid_update() */
 		bool x2apic;
 		bool tsc_deadline;
+		bool sse3;
+		bool mwait;
+		u32 pv_features; /* KVM's, that it names */
+		bool enforce_pv; /* others do not exist */
 	} cpuid;
 
 	struct mv_vcpu_stats stats;
@@ -613,6 +634,8 @@ struct mv_vcpu {
  * @split_exec: only mappings of 4 KiB can be executable
  * @accessed: the CPU marks what the guest has used
  * @logs_writes: the CPU reports the first write of pages mapped MV_MAP_CLEAN
+ * @hypercall: the last of the hypercall instruction's three bytes, which differs
+ *	between vendors
  */
 struct mv_caps {
 	bool rdtscp;
@@ -624,6 +647,7 @@ struct mv_caps {
 	bool split_exec;
 	bool accessed;
 	bool logs_writes;
+	u8 hypercall;
 };
 
 /* How a page is mapped; reading is always allowed */
@@ -695,6 +719,8 @@ void mv_unregister_backend(const struct mv_ops *ops);
 
 /* All of these are called inside the run section: interrupts off, no sleep. */
 void mv_emulate_cpuid(struct mv_vcpu *vcpu);
+bool mv_mwait_is_ud(const struct mv_vcpu *vcpu);
+bool mv_hypercall(struct mv_vcpu *vcpu, unsigned int cpl, bool is_64bit);
 int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
 enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu);

@@ -319,6 +319,7 @@ int mv_set_mp_state(struct mv_vcpu *vcpu, u32 state);
 int mv_wait(struct mv_vcpu *vcpu);
 void mv_set_thread(struct mv_vcpu *vcpu);
 int mv_yield(struct mv_vcpu *vcpu);
+int mv_yield_to(struct mv_vcpu *vcpu, u32 id);
 
 /* ---- irqchip/ioctl.c: the VM's ioctls of what follows -----------------------*/
 
@@ -445,6 +446,7 @@ struct minivmm_cpuid_entry2 *mv_cpuid_find(struct mv_vcpu *vcpu, u32 function,
 					   u32 index);
 void mv_cpuid_update(struct mv_vcpu *vcpu);
 void mv_cpuid_reset(struct mv_vcpu *vcpu);
+bool mv_guest_has_pv(const struct mv_vcpu *vcpu, u32 features);
 
 /* ---- msr.c ------------------------------------------------------------------*/
 
@@ -452,7 +454,10 @@ void mv_msr_init(void);
 int mv_msr_create(struct mv_vcpu *vcpu);
 void mv_msr_destroy(struct mv_vcpu *vcpu);
 void mv_msr_reset(struct mv_vcpu *vcpu);
+bool mv_misc_enable_mwait(const struct mv_vcpu *vcpu);
 int mv_msr_index_list(struct minivmm_msr_list __user *user);
+int mv_msr_feature_list(struct minivmm_msr_list __user *user);
+int mv_get_msr_features(struct minivmm_msrs __user *user);
 bool mv_valid_apic_base(struct mv_vcpu *vcpu, u64 value);
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
 int mv_set_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user);
@@ -486,11 +491,13 @@ void mv_tsc_reset(struct mv_vcpu *vcpu);
 u64 mv_guest_tsc(const struct mv_vcpu *vcpu, u64 host_tsc);
 u64 mv_host_tsc(const struct mv_vcpu *vcpu, u64 guest_tsc);
 void mv_client_write_tsc(struct mv_vcpu *vcpu, u64 data);
+void mv_client_set_tsc_offset(struct mv_vcpu *vcpu, u64 offset);
 void mv_guest_write_tsc(struct mv_vcpu *vcpu, u64 data);
 void mv_guest_write_tsc_adjust(struct mv_vcpu *vcpu, u64 data);
 bool mv_tsc_can_scale(void);
 bool mv_tsc_is_scaled(const struct mv_vcpu *vcpu);
 int mv_set_tsc_khz(struct mv_vcpu *vcpu, u32 khz);
+int mv_vm_set_tsc_khz(struct mv_vm *vm, u32 khz);
 
 /* ---- clock.c: the paravirtual clock -----------------------------------------*/
 
@@ -544,6 +551,23 @@ static inline bool mv_steal_stale(const struct mv_vcpu *vcpu)
 
 int mv_vm_stats_fd(struct mv_vm *vm);
 int mv_vcpu_stats_fd(struct mv_vcpu *vcpu);
+
+/* ---- caps.c: what clients turn on and off ------------------------------------*/
+
+#define MV_QUIRKS	(MINIVMM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
+			 MINIVMM_X86_QUIRK_FIX_HYPERCALL_INSN | \
+			 MINIVMM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+int mv_vm_enable_cap(struct mv_vm *vm, const struct minivmm_enable_cap *cap);
+int mv_vcpu_enable_cap(struct mv_vcpu *vcpu, void __user *argp);
+int mv_set_boot_cpu(struct mv_vm *vm, u32 id);
+int mv_vcpu_device_attr(struct mv_vcpu *vcpu, unsigned int cmd,
+			void __user *argp);
+
+/* ---- hypercall.c -------------------------------------------------------------*/
+
+u32 mv_hypercall_features(void);
+int mv_handle_ud(struct mv_vcpu *vcpu);
 
 /* ---- fpu.c ------------------------------------------------------------------*/
 

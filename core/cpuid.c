@@ -43,6 +43,8 @@ enum { EAX, EBX, ECX, EDX };
 
 /* Bits that the guest's own control registers decide (SDM vol. 2, CPUID) */
 #define LEAF1_ECX_OSXSAVE	BIT(27)
+#define LEAF1_ECX_SSE3		BIT(0)
+#define LEAF1_ECX_MONITOR	BIT(3)
 #define LEAF1_ECX_X2APIC	BIT(21)
 #define LEAF1_ECX_TSC_DEADLINE	BIT(24)
 #define LEAF1_EDX_APIC		BIT(9)
@@ -421,9 +423,10 @@ static int add_basic(struct cpuid_list *list)
  * for these leaves to add their own. The delay of port I/O that is not needed
  * is that for devices of the ISA bus: there are none.
  */
+static const char signature[12] = "KVMKVMKVM\0\0";
+
 static int add_hypervisor(struct cpuid_list *list)
 {
-	static const char signature[12] = "KVMKVMKVM\0\0";
 	struct minivmm_cpuid_entry2 *e;
 
 	e = add_zero(list, CPUID_HYPERVISOR, false);
@@ -437,7 +440,7 @@ static int add_hypervisor(struct cpuid_list *list)
 	if (!e)
 		return -E2BIG;
 	e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY) | mv_clock_features() |
-		 mv_steal_features();
+		 mv_steal_features() | mv_hypercall_features();
 	return 0;
 }
 
@@ -684,7 +687,12 @@ void mv_cpuid_update(struct mv_vcpu *vcpu)
 			e->edx &= ~LEAF1_EDX_APIC;
 		else if (vcpu->cpuid.apic)
 			e->edx |= LEAF1_EDX_APIC;
+		if (READ_ONCE(vcpu->vm->disabled_quirks) &
+		    MINIVMM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)
+			set_bits_if(&e->ecx, LEAF1_ECX_MONITOR,
+				    mv_misc_enable_mwait(vcpu));
 	}
+	vcpu->cpuid.mwait = e && (e->ecx & LEAF1_ECX_MONITOR);
 	e = find_entry(vcpu, 7, 0);
 	if (e)
 		set_bits_if(&e->ecx, LEAF7_ECX_OSPKE,
@@ -764,6 +772,55 @@ static u8 guest_phys_bits(struct mv_vcpu *vcpu)
 	return bits >= 32 && bits <= 52 ? bits : 36;
 }
 
+/*
+ * The word of features in KVM's leaves, which begin at the first multiple of 100H
+ * that has the signature: clients may put another hypervisor's before them.
+ */
+static u32 pv_features(struct mv_vcpu *vcpu)
+{
+	u32 i;
+
+	for (i = 0; i < vcpu->cpuid.nent; i++) {
+		const struct minivmm_cpuid_entry2 *e = &vcpu->cpuid.entries[i];
+
+		if ((e->function & 0xffff00ff) == CPUID_HYPERVISOR &&
+		    !memcmp(&e->ebx, signature, sizeof(signature)))
+			return guest_feature(vcpu, e->function + 1, EAX);
+	}
+	return 0;
+}
+
+/**
+ * mv_guest_has_pv() - is this paravirtual feature there for the guest?
+ * @vcpu: the vCPU
+ * @features: bits of KVM's feature leaf, all of them; 0: always
+ *
+ * Whether its CPUID names it counts only where the client wants so.
+ *
+ * Context: any, with the vCPU.
+ */
+bool mv_guest_has_pv(const struct mv_vcpu *vcpu, u32 features)
+{
+	return !vcpu->cpuid.enforce_pv ||
+	       !(features & ~vcpu->cpuid.pv_features);
+}
+
+/**
+ * mv_mwait_is_ud() - do MONITOR and MWAIT not exist for the guest?
+ * @vcpu: the vCPU
+ *
+ * As long as the client keeps KVM's quirk they are there, as NOPs, for any guest.
+ *
+ * Context: inside the run section.
+ */
+bool mv_mwait_is_ud(const struct mv_vcpu *vcpu)
+{
+	return !vcpu->cpuid.mwait &&
+	       (READ_ONCE(vcpu->vm->disabled_quirks) &
+		MINIVMM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS);
+}
+EXPORT_SYMBOL_GPL(mv_mwait_is_ud);
+
 /* What follows from the leaves, computed once and not at each use */
 static void derive(struct mv_vcpu *vcpu)
 {
@@ -782,6 +839,8 @@ static void derive(struct mv_vcpu *vcpu)
 	vcpu->cpuid.x2apic = guest_feature(vcpu, 1, ECX) & LEAF1_ECX_X2APIC;
 	vcpu->cpuid.tsc_deadline = guest_feature(vcpu, 1, ECX) &
 				   LEAF1_ECX_TSC_DEADLINE;
+	vcpu->cpuid.sse3 = guest_feature(vcpu, 1, ECX) & LEAF1_ECX_SSE3;
+	vcpu->cpuid.pv_features = pv_features(vcpu);
 	vcpu->fpu_features = states & mv_fpu_features();
 	vcpu->dirty |= MV_STATE_CPUID | MV_STATE_SYSCALL;
 }
@@ -820,13 +879,44 @@ static bool valid_entries(const struct minivmm_cpuid_entry2 *entries, u32 nent)
 	return true;
 }
 
+static void use_entries(struct mv_vcpu *vcpu,
+			struct minivmm_cpuid_entry2 *entries, u32 nent)
+{
+	vcpu->cpuid.entries = entries;
+	vcpu->cpuid.nent = nent;
+	index_entries(vcpu);
+}
+
+/*
+ * A CPU that has run stays what it is: the client can only say the same again.
+ * Bits that follow the guest's registers are as they must be by now, whatever the
+ * client has for them. Takes @entries.
+ */
+static int confirm(struct mv_vcpu *vcpu, struct minivmm_cpuid_entry2 *entries,
+		   u32 nent)
+{
+	struct minivmm_cpuid_entry2 *old = vcpu->cpuid.entries;
+	u32 old_nent = vcpu->cpuid.nent;
+	bool same;
+
+	use_entries(vcpu, entries, nent);
+	mv_cpuid_update(vcpu);
+	same = nent == old_nent &&
+	       !memcmp(entries, old, array_size(nent, sizeof(*old)));
+	use_entries(vcpu, old, old_nent);
+	mv_cpuid_update(vcpu);
+	kvfree(entries);
+	return same ? 0 : -EINVAL;
+}
+
 /**
  * mv_set_cpuid() - MINIVMM_SET_CPUID2
  * @vcpu: the vCPU
  * @user: the leaves the guest shall see
  *
  * Context: may sleep.
- * Return: 0, -E2BIG, -EINVAL, -EFAULT, -ENOMEM; nothing changed on error.
+ * Return: 0, -E2BIG, -EINVAL, -EFAULT, -ENOMEM; nothing changed on error. -EINVAL
+ * is also for other leaves than the guest has run with.
  */
 int mv_set_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user)
 {
@@ -850,10 +940,10 @@ int mv_set_cpuid(struct mv_vcpu *vcpu, struct minivmm_cpuid2 __user *user)
 	for (i = 0; i < nent; i++)
 		memset(entries[i].padding, 0, sizeof(entries[i].padding));
 
+	if (vcpu->has_run)
+		return confirm(vcpu, entries, nent);
 	kvfree(vcpu->cpuid.entries);
-	vcpu->cpuid.entries = entries;
-	vcpu->cpuid.nent = nent;
-	index_entries(vcpu);
+	use_entries(vcpu, entries, nent);
 	derive(vcpu);
 	mv_cpuid_update(vcpu);
 	return 0;

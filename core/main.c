@@ -47,11 +47,13 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_PIT2:
 	case MINIVMM_CAP_PIT_STATE2:
 	case MINIVMM_CAP_IOEVENTFD:
+	case MINIVMM_CAP_SET_BOOT_CPU_ID:
 	case MINIVMM_CAP_SET_IDENTITY_MAP_ADDR:
 	case MINIVMM_CAP_INTERNAL_ERROR_DATA:
 	case MINIVMM_CAP_VCPU_EVENTS:
 	case MINIVMM_CAP_DEBUGREGS:
 	case MINIVMM_CAP_X86_ROBUST_SINGLESTEP:
+	case MINIVMM_CAP_ENABLE_CAP:
 	case MINIVMM_CAP_XSAVE:
 	case MINIVMM_CAP_GET_TSC_KHZ:
 	case MINIVMM_CAP_TSC_DEADLINE_TIMER:
@@ -61,8 +63,10 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_ENABLE_CAP_VM:
 	case MINIVMM_CAP_IOEVENTFD_NO_LENGTH:
 	case MINIVMM_CAP_CHECK_EXTENSION_VM:
+	case MINIVMM_CAP_DISABLE_QUIRKS:
 	case MINIVMM_CAP_SPLIT_IRQCHIP:
 	case MINIVMM_CAP_IOEVENTFD_ANY_LENGTH:
+	case MINIVMM_CAP_VCPU_ATTRIBUTES:
 	case MINIVMM_CAP_IMMEDIATE_EXIT:
 	case MINIVMM_CAP_PRE_FAULT_MEMORY:
 	case MINIVMM_CAP_COALESCED_PIO:
@@ -70,12 +74,18 @@ int mv_check_extension(long cap)
 	case MINIVMM_CAP_X86_MSR_FILTER:
 	case MINIVMM_CAP_BINARY_STATS_FD:
 	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case MINIVMM_CAP_GET_MSR_FEATURES:
+	case MINIVMM_CAP_MSR_PLATFORM_INFO:
+	case MINIVMM_CAP_ENFORCE_PV_FEATURE_CPUID:
 		return 1;
 	case MINIVMM_CAP_CLOCKSOURCE:
 		return mv_clock_offered();
 	case MINIVMM_CAP_ADJUST_CLOCK:
 		return MV_CLOCK_FLAGS;
+	case MINIVMM_CAP_DISABLE_QUIRKS2:
+		return MV_QUIRKS;
 	case MINIVMM_CAP_TSC_CONTROL:
+	case MINIVMM_CAP_VM_TSC_CONTROL:
 		return mv_tsc_can_scale();
 	case MINIVMM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
@@ -131,6 +141,10 @@ static long mv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mv_msr_index_list(argp);
 	case MINIVMM_X86_GET_MCE_CAP_SUPPORTED:
 		return mv_get_mce_cap_supported(argp);
+	case MINIVMM_GET_MSR_FEATURE_INDEX_LIST:
+		return mv_msr_feature_list(argp);
+	case MINIVMM_GET_MSRS:
+		return mv_get_msr_features(argp);
 	default:
 		/* Not ENOTTY: clients see here what they see from KVM. */
 		return -EINVAL;

@@ -595,6 +595,10 @@ static int finish_read(struct mv_vcpu *vcpu)
 
 /* Fetch and decode */
 
+static const struct mv_fault general_protection = {
+	.vector = X86_TRAP_GP, .has_error = true,
+};
+
 static int give_fault(struct mv_vcpu *vcpu, const struct mv_fault *fault)
 {
 	mv_queue_fault(vcpu, fault);
@@ -610,15 +614,12 @@ static int decode_failed(struct mv_vcpu *vcpu, int error, const u8 *bytes,
 			 unsigned int len)
 {
 	static const struct mv_fault ud = { .vector = X86_TRAP_UD };
-	static const struct mv_fault gp = {
-		.vector = X86_TRAP_GP, .has_error = true,
-	};
 
 	switch (error) {
 	case MV_DECODE_UD:
 		return give_fault(vcpu, &ud);
 	case MV_DECODE_GP:
-		return give_fault(vcpu, &gp);
+		return give_fault(vcpu, &general_protection);
 	case MV_DECODE_TRUNCATED:
 		if (!vcpu->exit.fault.fetch)
 			return 1;
@@ -626,6 +627,17 @@ static int decode_failed(struct mv_vcpu *vcpu, int error, const u8 *bytes,
 	default:
 		return mv_emulation_failure(vcpu, bytes, len);
 	}
+}
+
+/*
+ * With PAE paging, MOV to CR3 reads the four PDPTEs. What is read where no memory
+ * is has reserved bits set: #GP(0) (SDM vol. 3, 4.4.1).
+ */
+static bool loads_pdptes(struct mv_vcpu *vcpu, const u8 *bytes, int len)
+{
+	return !vcpu->exit.fault.operand && !vcpu->exit.fault.fetch &&
+	       mv_pae_paging(vcpu) && len >= 3 && bytes[0] == 0x0f &&
+	       bytes[1] == 0x22 && (bytes[2] & 0x38) == 0x18;
 }
 
 static int emulate(struct mv_vcpu *vcpu)
@@ -761,6 +773,10 @@ static bool decode_slowly(struct mv_vcpu *vcpu, int *ret)
 		*ret = mv_emulation_failure(vcpu, NULL, 0);
 	if (len < 0)
 		return false;
+	if (loads_pdptes(vcpu, (u8 *)bytes, len)) {
+		*ret = give_fault(vcpu, &general_protection);
+		return false;
+	}
 	error = decode(vcpu, bytes, len);
 	if (error)
 		*ret = decode_failed(vcpu, error, (u8 *)bytes, len);

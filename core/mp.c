@@ -16,6 +16,7 @@
 #include <linux/export.h>
 #include <linux/math64.h>
 #include <linux/moduleparam.h>
+#include <linux/nospec.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
@@ -382,6 +383,28 @@ static bool yield_to_vcpu(struct mv_vcpu *vcpu)
 	yielded = yield_to(task, true) > 0;
 	put_task_struct(task);
 	return yielded;
+}
+
+/**
+ * mv_yield_to() - the guest wants another vCPU of its own to run
+ * @vcpu: the one that asks
+ * @id: the other's number; if it runs, waits or does not exist, nothing happens
+ *
+ * Return: 1: on with the guest.
+ */
+int mv_yield_to(struct mv_vcpu *vcpu, u32 id)
+{
+	struct mv_vcpu *other;
+
+	if (id >= MV_MAX_VCPU_ID)
+		return 1;
+	id = array_index_nospec(id, MV_MAX_VCPU_ID);
+	/* all of it, if it is there at all */
+	other = smp_load_acquire(&vcpu->vm->vcpus[id]);
+	if (other && other != vcpu && READ_ONCE(other->cpu) < 0 &&
+	    !rcuwait_active(&other->wait))
+		yield_to_vcpu(other);
+	return 1;
 }
 
 /**

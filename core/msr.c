@@ -21,6 +21,7 @@
 #include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
+#include <asm/processor.h>
 #include <asm/processor-flags.h>
 #include <asm/tsc.h>
 #include <uapi/asm/kvm_para.h>
@@ -83,6 +84,7 @@ struct mv_msr_store {
 #define IN_STORE	BIT(6)	/* kept in struct mv_msr_store */
 #define NEED_TSC_DEADLINE BIT(7) /* exists if the local APIC's timer has it */
 #define NEED_MCG_CTL	BIT(8)	/* exists if IA32_MCG_CAP says so */
+#define PLATFORM_INFO	BIT(9)	/* the guest's read: #GP if its client wants so */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -92,6 +94,7 @@ struct mv_msr_store {
  * @index: its number
  * @count: how many, with consecutive numbers and values; 0: one
  * @flags: see above
+ * @pv: bit of KVM's feature leaf that it belongs to; see mv_guest_has_pv()
  * @offset: of the u64 in struct mv_vcpu, or in struct mv_msr_store
  * @dirty: group that a change makes the back end load
  * @value: of a CONSTANT
@@ -106,6 +109,7 @@ struct msr_row {
 	u8 count;
 	u16 flags;
 	u16 offset;
+	u32 pv;
 	u32 dirty;
 	u64 value;
 	u64 (*get)(struct mv_vcpu *vcpu);
@@ -290,11 +294,31 @@ static int set_efer(struct mv_vcpu *vcpu, u64 data, bool client)
 static int set_misc_enable(struct mv_vcpu *vcpu, u64 data, bool client)
 {
 	u64 changed = data ^ vcpu->msrs->misc_enable;
+	u64 writable = MISC_ENABLE_WRITABLE;
+	bool mwait;
 
-	if (!client && (changed & ~MISC_ENABLE_WRITABLE))
+	/* Unless that quirk of KVM's is off, nothing depends on the bit. */
+	mwait = READ_ONCE(vcpu->vm->disabled_quirks) &
+		MINIVMM_X86_QUIRK_MISC_ENABLE_NO_MWAIT;
+	if (mwait && vcpu->cpuid.sse3)
+		writable |= MSR_IA32_MISC_ENABLE_MWAIT;
+	if (!client && (changed & ~writable))
+		return -EINVAL;
+	if (mwait && (changed & ~writable & MSR_IA32_MISC_ENABLE_MWAIT))
 		return -EINVAL;
 	vcpu->msrs->misc_enable = data;
+	if (mwait && (changed & MSR_IA32_MISC_ENABLE_MWAIT))
+		mv_cpuid_update(vcpu);
 	return 0;
+}
+
+/**
+ * mv_misc_enable_mwait() - does IA32_MISC_ENABLE offer MONITOR and MWAIT?
+ * @vcpu: the vCPU
+ */
+bool mv_misc_enable_mwait(const struct mv_vcpu *vcpu)
+{
+	return vcpu->msrs->misc_enable & MSR_IA32_MISC_ENABLE_MWAIT;
 }
 
 /* ---- the table --------------------------------------------------------------- */
@@ -347,23 +371,26 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_MISC_ENABLE, STORE(misc_enable), .flags = IN_STORE,
 	  .set = set_misc_enable },
 	{ MSR_PLATFORM_INFO, STORE(platform_info),
-	  .flags = IN_STORE | GUEST_READ_ONLY },
+	  .flags = IN_STORE | GUEST_READ_ONLY | PLATFORM_INFO },
 	{ MSR_IA32_POWER_CTL, STORE(power_ctl), .flags = IN_STORE },
 	/* Operating systems clear it before CPUID fills it in (SDM 10.11.7). */
 	{ MSR_IA32_UCODE_REV, STORE(ucode_rev),
 	  .flags = IN_STORE | IGNORE_WRITES },
 	{ MSR_IA32_UCODE_WRITE, .flags = CONSTANT | IGNORE_WRITES },
 
-	/* KVM's; without asking whether the guest's CPUID has them, as there */
+	/* KVM's; whether the guest's CPUID has them is asked only on demand */
 	{ MSR_KVM_SYSTEM_TIME, VCPU(clock.msr), .exists = mv_clock_offered,
-	  .set = set_system_time },
+	  .pv = BIT(KVM_FEATURE_CLOCKSOURCE), .set = set_system_time },
 	{ MSR_KVM_SYSTEM_TIME_NEW, VCPU(clock.msr), .exists = mv_clock_offered,
-	  .set = set_system_time },
+	  .pv = BIT(KVM_FEATURE_CLOCKSOURCE2), .set = set_system_time },
 	{ MSR_KVM_WALL_CLOCK, .exists = mv_clock_offered,
+	  .pv = BIT(KVM_FEATURE_CLOCKSOURCE),
 	  .get = get_wall_clock, .set = set_wall_clock },
 	{ MSR_KVM_WALL_CLOCK_NEW, .exists = mv_clock_offered,
+	  .pv = BIT(KVM_FEATURE_CLOCKSOURCE2),
 	  .get = get_wall_clock, .set = set_wall_clock },
 	{ MSR_KVM_STEAL_TIME, VCPU(steal.msr), .exists = mv_steal_offered,
+	  .pv = BIT(KVM_FEATURE_STEAL_TIME),
 	  .valid = valid_steal_time, .set = set_steal_time },
 
 	/* Machine-check banks are mce.c's */
@@ -502,7 +529,10 @@ static const struct msr_row *guest_row(struct mv_vcpu *vcpu, u32 index)
 		return NULL;
 	if ((row->flags & NEED_MCG_CTL) && !(vcpu->mce.cap & MCG_CTL_P))
 		return NULL;
-	return row;
+	if ((row->flags & PLATFORM_INFO) &&
+	    READ_ONCE(vcpu->vm->no_platform_info))
+		return NULL;
+	return mv_guest_has_pv(vcpu, row->pv) ? row : NULL;
 }
 
 /* Does the client's filter deny it? In the run section, a reader of RCU. */
@@ -715,11 +745,39 @@ static int client_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
 		return mv_mce_write(vcpu, entry->index, entry->data, true);
 	if (!row)
 		return mv_mce_read(vcpu, entry->index, &entry->data);
+	if (!mv_guest_has_pv(vcpu, row->pv))
+		return -EINVAL;
 	mv_need(vcpu, row->dirty);
 	if (write)
 		return set_value(vcpu, row, entry->index, entry->data, true);
 	entry->data = get_value(vcpu, row, entry->index);
 	return 0;
+}
+
+/* What there is to offer to a guest; a client can ask without having a vCPU. */
+static const u32 feature_msrs[] = {
+	MSR_IA32_UCODE_REV, MSR_IA32_PERF_CAPABILITIES
+};
+
+static int feature_msr(struct minivmm_msr_entry *entry)
+{
+	switch (entry->index) {
+	case MSR_IA32_UCODE_REV:
+		entry->data = (u64)boot_cpu_data.microcode << 32;
+		return 0;
+	case MSR_IA32_PERF_CAPABILITIES:
+		entry->data = 0;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Without a vCPU it is about features. */
+static int do_msr(struct mv_vcpu *vcpu, struct minivmm_msr_entry *entry,
+		  bool write)
+{
+	return vcpu ? client_msr(vcpu, entry, write) : feature_msr(entry);
 }
 
 static int do_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user,
@@ -740,7 +798,7 @@ static int do_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user,
 		return PTR_ERR(entries);
 
 	for (done = 0; done < n; done++) {
-		if (client_msr(vcpu, &entries[done], write))
+		if (do_msr(vcpu, &entries[done], write))
 			break;
 	}
 	if (!write && copy_to_user(user->entries, entries, size))
@@ -761,6 +819,33 @@ static int do_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user,
 int mv_get_msrs(struct mv_vcpu *vcpu, struct minivmm_msrs __user *user)
 {
 	return do_msrs(vcpu, user, false);
+}
+
+/**
+ * mv_get_msr_features() - MINIVMM_GET_MSRS on the device
+ * @user: as for mv_get_msrs(), and so is the result
+ */
+int mv_get_msr_features(struct minivmm_msrs __user *user)
+{
+	return do_msrs(NULL, user, false);
+}
+
+/**
+ * mv_msr_feature_list() - MINIVMM_GET_MSR_FEATURE_INDEX_LIST
+ * @user: as for mv_msr_index_list()
+ *
+ * Context: may sleep. Return: 0, -EFAULT, -E2BIG with nmsrs filled in.
+ */
+int mv_msr_feature_list(struct minivmm_msr_list __user *user)
+{
+	u32 room, count = ARRAY_SIZE(feature_msrs);
+
+	if (get_user(room, &user->nmsrs) || put_user(count, &user->nmsrs))
+		return -EFAULT;
+	if (room < count)
+		return -E2BIG;
+	return copy_to_user(user->indices, feature_msrs,
+			    sizeof(feature_msrs)) ? -EFAULT : 0;
 }
 
 /**

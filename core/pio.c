@@ -103,19 +103,33 @@ static int finish_string(struct mv_vcpu *vcpu, u32 count)
 	return 1;
 }
 
+/*
+ * The client may have lowered RCX meanwhile: then less is moved, as if it had been
+ * that from the start.
+ */
+static u32 elements_left(const struct mv_vcpu *vcpu)
+{
+	u64 limit = U32_MAX;
+
+	if (vcpu->exit.pio.rep)
+		limit = vcpu->regs[MV_RCX] & address_mask(vcpu);
+	return min_t(u64, vcpu->pio.count, limit);
+}
+
 static int complete_outs(struct mv_vcpu *vcpu)
 {
-	return finish_string(vcpu, vcpu->pio.count);
+	return finish_string(vcpu, elements_left(vcpu));
 }
 
 static int complete_ins(struct mv_vcpu *vcpu)
 {
+	u32 count = elements_left(vcpu);
 	struct mv_fault fault;
 	int ret;
 
 	trace_data(vcpu, vcpu->pio_data, vcpu->pio.count);
 	ret = mv_write_gva(vcpu, vcpu->pio.gva, vcpu->pio_data,
-			   vcpu->pio.count * vcpu->exit.pio.size,
+			   count * vcpu->exit.pio.size,
 			   mv_cpl_access(vcpu), &fault);
 	if (ret == -EFAULT) {
 		mv_queue_fault(vcpu, &fault);
@@ -123,7 +137,7 @@ static int complete_ins(struct mv_vcpu *vcpu)
 	}
 	if (ret)
 		return mv_emulation_failure(vcpu, NULL, 0);
-	return finish_string(vcpu, vcpu->pio.count);
+	return finish_string(vcpu, count);
 }
 
 /*
@@ -177,8 +191,6 @@ static int string_operand(struct mv_vcpu *vcpu, struct mv_fault *fault)
 	if (ret)
 		return ret;
 	vcpu->pio.count = batch(vcpu, vcpu->pio.gva);
-	if (!vcpu->pio.count)
-		return 0;
 	bytes = vcpu->pio.count * vcpu->exit.pio.size;
 	if (vcpu->pio.count > 1 &&
 	    mv_linearize(vcpu, vcpu->exit.pio.seg, offset, bytes, in,
@@ -247,6 +259,9 @@ static int string_pio(struct mv_vcpu *vcpu)
 	int ret;
 
 	mv_need(vcpu, MV_STATE_SEGS | MV_STATE_CRS);
+	/* A count of zero: no access, so no fault either (SDM vol. 2, REP) */
+	if (vcpu->exit.pio.rep && !(vcpu->regs[MV_RCX] & address_mask(vcpu)))
+		return finish_string(vcpu, 0);
 	ret = string_operand(vcpu, &fault);
 	if (ret == -EFAULT) {
 		mv_queue_fault(vcpu, &fault);
@@ -254,8 +269,6 @@ static int string_pio(struct mv_vcpu *vcpu)
 	}
 	if (ret)
 		return mv_emulation_failure(vcpu, NULL, 0);
-	if (!vcpu->pio.count)		/* REP with a count of zero */
-		return finish_string(vcpu, 0);
 	return transfer(vcpu);
 }
 

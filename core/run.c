@@ -175,6 +175,10 @@ static int handle_exit(struct mv_vcpu *vcpu)
 		return handle_hlt(vcpu);
 	case MV_EXIT_PAUSE:
 		return mv_yield(vcpu);
+	case MV_EXIT_YIELD:
+		return mv_yield_to(vcpu, vcpu->exit.yield_to);
+	case MV_EXIT_UD:
+		return mv_handle_ud(vcpu);
 	case MV_EXIT_PIO:
 		return mv_handle_pio(vcpu);
 	case MV_EXIT_GPA_FAULT:
@@ -353,6 +357,7 @@ static int run_once(struct mv_vcpu *vcpu)
 	ret = mv_prepare_faults(vcpu);
 	if (ret)
 		return ret;
+	vcpu->has_run = true;
 	enter_guest(vcpu);
 	mv_put_held_pages(&vcpu->held);
 	if (unlikely(vcpu->vm->dead))

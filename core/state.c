@@ -104,7 +104,7 @@ void mv_state_reset(struct mv_vcpu *vcpu)
 	reset_registers(vcpu);
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE;
-	if (vcpu->id == 0)
+	if (vcpu->id == vcpu->vm->boot_id)
 		vcpu->apic_base |= APIC_BASE_BSP;
 	mv_tsc_reset(vcpu);
 	mv_msr_reset(vcpu);

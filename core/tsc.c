@@ -83,6 +83,49 @@ u64 mv_host_tsc(const struct mv_vcpu *vcpu, u64 guest_tsc)
 	return unscale(vcpu->tsc_ratio, ticks);
 }
 
+/* ---- the rate ------------------------------------------------------------------ */
+
+static bool is_host_rate(u32 khz)
+{
+	u64 margin = div_u64((u64)tsc_khz * TOLERANCE_PPM, 1000000);
+
+	return khz >= tsc_khz - margin && khz <= tsc_khz + margin;
+}
+
+/**
+ * mv_tsc_can_scale() - MINIVMM_CAP_TSC_CONTROL
+ */
+bool mv_tsc_can_scale(void)
+{
+	return mv_ops->caps.tsc_frac_bits;
+}
+
+/**
+ * mv_tsc_is_scaled() - does the guest's TSC run at another rate?
+ * @vcpu: the vCPU; a rate within TOLERANCE_PPM of the host's is the host's
+ */
+bool mv_tsc_is_scaled(const struct mv_vcpu *vcpu)
+{
+	return vcpu->tsc_ratio != ratio_of_one();
+}
+
+/* 0 if the CPU cannot do it */
+static u64 ratio_for(u32 khz)
+{
+	const struct mv_caps *caps = &mv_ops->caps;
+	u64 limit, ratio;
+
+	if (is_host_rate(khz))
+		return ratio_of_one();
+	if (!mv_tsc_can_scale())
+		return 0;
+	limit = min(MAX_KHZ, scale(caps->tsc_max_ratio, tsc_khz));
+	if (khz >= limit)
+		return 0;
+	ratio = mul_u64_u32_div(ratio_of_one(), khz, tsc_khz);
+	return ratio < caps->tsc_max_ratio ? ratio : 0;
+}
+
 /* ---- the client's and the guest's writes ------------------------------------- */
 
 static void set_offset(struct mv_vcpu *vcpu, u64 offset)
@@ -100,13 +143,15 @@ static void set_offset(struct mv_vcpu *vcpu, u64 offset)
 void mv_tsc_reset(struct mv_vcpu *vcpu)
 {
 	struct mv_vm *vm = vcpu->vm;
-	u64 offset = -vm->tsc_base;
+	u64 offset;
 
-	vcpu->tsc_khz = tsc_khz;
-	vcpu->tsc_ratio = ratio_of_one();
 	spin_lock(&vm->time_lock);
+	vcpu->tsc_khz = vm->tsc_khz;
+	vcpu->tsc_ratio = vm->tsc_ratio;
 	if (vm->tsc_sync.ratio == vcpu->tsc_ratio)
 		offset = vm->tsc_sync.offset;
+	else
+		offset = -scale(vcpu->tsc_ratio, vm->tsc_base);
 	spin_unlock(&vm->time_lock);
 	set_offset(vcpu, offset);
 }
@@ -118,6 +163,8 @@ void mv_tsc_reset(struct mv_vcpu *vcpu)
 void mv_tsc_init(struct mv_vm *vm)
 {
 	spin_lock_init(&vm->time_lock);
+	vm->tsc_khz = tsc_khz;
+	vm->tsc_ratio = ratio_of_one();
 	vm->tsc_base = rdtsc();
 	vm->tsc_sync.offset = -vm->tsc_base;
 	vm->tsc_sync.ratio = ratio_of_one();
@@ -166,6 +213,25 @@ void mv_client_write_tsc(struct mv_vcpu *vcpu, u64 data)
 }
 
 /**
+ * mv_client_set_tsc_offset() - the client says what is added to the host's TSC
+ * @vcpu: the vCPU
+ * @offset: the number
+ *
+ * Context: process context, vcpu->mutex held.
+ */
+void mv_client_set_tsc_offset(struct mv_vcpu *vcpu, u64 offset)
+{
+	struct mv_vm *vm = vcpu->vm;
+
+	spin_lock(&vm->time_lock);
+	vm->tsc_sync.offset = offset;
+	vm->tsc_sync.ratio = vcpu->tsc_ratio;
+	vm->tsc_sync.written = true;
+	set_offset(vcpu, offset);
+	spin_unlock(&vm->time_lock);
+}
+
+/**
  * mv_guest_write_tsc() - WRMSR of IA32_TSC by the guest
  * @vcpu: the vCPU. TSC_ADJUST moves along (SDM 18.17.3).
  * @data: the value
@@ -193,49 +259,6 @@ void mv_guest_write_tsc_adjust(struct mv_vcpu *vcpu, u64 data)
 	vcpu->tsc_adjust = data;
 }
 
-/* ---- the rate ------------------------------------------------------------------ */
-
-static bool is_host_rate(u32 khz)
-{
-	u64 margin = div_u64((u64)tsc_khz * TOLERANCE_PPM, 1000000);
-
-	return khz >= tsc_khz - margin && khz <= tsc_khz + margin;
-}
-
-/**
- * mv_tsc_can_scale() - MINIVMM_CAP_TSC_CONTROL
- */
-bool mv_tsc_can_scale(void)
-{
-	return mv_ops->caps.tsc_frac_bits;
-}
-
-/**
- * mv_tsc_is_scaled() - does the guest's TSC run at another rate?
- * @vcpu: the vCPU; a rate within TOLERANCE_PPM of the host's is the host's
- */
-bool mv_tsc_is_scaled(const struct mv_vcpu *vcpu)
-{
-	return vcpu->tsc_ratio != ratio_of_one();
-}
-
-/* 0 if the CPU cannot do it */
-static u64 ratio_for(u32 khz)
-{
-	const struct mv_caps *caps = &mv_ops->caps;
-	u64 limit, ratio;
-
-	if (is_host_rate(khz))
-		return ratio_of_one();
-	if (!mv_tsc_can_scale())
-		return 0;
-	limit = min(MAX_KHZ, scale(caps->tsc_max_ratio, tsc_khz));
-	if (khz >= limit)
-		return 0;
-	ratio = mul_u64_u32_div(ratio_of_one(), khz, tsc_khz);
-	return ratio < caps->tsc_max_ratio ? ratio : 0;
-}
-
 /**
  * mv_set_tsc_khz() - MINIVMM_SET_TSC_KHZ
  * @vcpu: the vCPU
@@ -259,5 +282,28 @@ int mv_set_tsc_khz(struct mv_vcpu *vcpu, u32 khz)
 	vcpu->tsc_khz = khz;
 	vcpu->tsc_ratio = ratio;
 	set_offset(vcpu, start - scale(ratio, vcpu->vm->tsc_base));
+	return 0;
+}
+
+/**
+ * mv_vm_set_tsc_khz() - MINIVMM_SET_TSC_KHZ on a VM: for vCPUs to come
+ * @vm: the VM
+ * @khz: as of mv_set_tsc_khz()
+ *
+ * Return: 0, or -EINVAL if the CPU cannot do it.
+ */
+int mv_vm_set_tsc_khz(struct mv_vm *vm, u32 khz)
+{
+	u64 ratio;
+
+	if (!khz)
+		khz = tsc_khz;
+	ratio = ratio_for(khz);
+	if (!ratio)
+		return -EINVAL;
+	spin_lock(&vm->time_lock);
+	vm->tsc_khz = khz;
+	vm->tsc_ratio = ratio;
+	spin_unlock(&vm->time_lock);
 	return 0;
 }

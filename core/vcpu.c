@@ -44,7 +44,7 @@ static struct mv_vcpu *mv_vcpu_create(struct mv_vm *vm, u32 id)
 		if (ret)
 			goto destroy_msrs;
 		/* Those that do not boot wait for an INIT. */
-		if (id)
+		if (id != vm->boot_id)
 			vcpu->mp_state = MINIVMM_MP_STATE_UNINITIALIZED;
 	}
 	ret = mv_ops->vcpu_create(vcpu);
@@ -269,6 +269,8 @@ static int vcpu_set_lapic(struct mv_vcpu *vcpu, void __user *argp)
 	struct minivmm_lapic_state *state;
 	int ret;
 
+	if (!vcpu->lapic)
+		return -EINVAL;
 	state = memdup_user(argp, sizeof(*state));
 	if (IS_ERR(state))
 		return PTR_ERR(state);
@@ -448,6 +450,12 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 		return mv_vcpu_stats_fd(vcpu);
 	case MINIVMM_SET_SIGNAL_MASK:
 		return vcpu_set_signal_mask(vcpu, argp);
+	case MINIVMM_ENABLE_CAP:
+		return mv_vcpu_enable_cap(vcpu, argp);
+	case MINIVMM_SET_DEVICE_ATTR:
+	case MINIVMM_GET_DEVICE_ATTR:
+	case MINIVMM_HAS_DEVICE_ATTR:
+		return mv_vcpu_device_attr(vcpu, cmd, argp);
 	default:
 		/* Not ENOTTY: clients see here what they see from KVM. */
 		return -EINVAL;
@@ -489,6 +497,8 @@ static int create_fd_locked(struct mv_vm *vm, u32 id)
 	struct mv_vcpu *vcpu;
 	int fd;
 
+	if (vm->id_limit && id >= vm->id_limit)
+		return -EINVAL;
 	if (vm->vcpus[id])
 		return -EEXIST;
 	if (vm->nr_vcpus == MV_MAX_VCPUS)

@@ -151,14 +151,15 @@ static int vm_set_tss_addr(unsigned long arg)
 static int vm_set_identity_map_addr(struct mv_vm *vm, void __user *argp)
 {
 	u64 addr;
-	int ret;
+	bool late;
 
-	if (copy_from_user(&addr, argp, sizeof(addr)))
-		return -EFAULT;
+	/* as KVM: too late counts more than a bad pointer */
 	mutex_lock(&vm->lock);
-	ret = vm->nr_vcpus ? -EINVAL : 0;
+	late = vm->nr_vcpus;
 	mutex_unlock(&vm->lock);
-	return ret;
+	if (late)
+		return -EINVAL;
+	return copy_from_user(&addr, argp, sizeof(addr)) ? -EFAULT : 0;
 }
 
 static int vm_get_clock(struct mv_vm *vm, void __user *argp)
@@ -218,6 +219,13 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_get_dirty_log(vm, argp);
 	case MINIVMM_CLEAR_DIRTY_LOG:
 		return vm_clear_dirty_log(vm, argp);
+	case MINIVMM_SET_BOOT_CPU_ID:
+		return mv_set_boot_cpu(vm, arg);
+	case MINIVMM_GET_TSC_KHZ:
+		return READ_ONCE(vm->tsc_khz);
+	case MINIVMM_SET_TSC_KHZ:
+		/* 32 bits of the argument count, for KVM */
+		return mv_vm_set_tsc_khz(vm, arg);
 	case MINIVMM_SET_TSS_ADDR:
 		return vm_set_tss_addr(arg);
 	case MINIVMM_SET_IDENTITY_MAP_ADDR:

@@ -166,8 +166,6 @@ TEST(tsc_khz)
 	EXPECT_ERRNO(set_tsc_khz(vcpu, 0x7fffffff), EINVAL);
 	EXPECT_ERRNO(set_tsc_khz(vcpu, 0xffffffff), EINVAL);
 	ASSERT_EQ(tsc_khz(vcpu), host);
-	if (dev_is_minivmm())
-		EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_TSC_KHZ, host), ENOTTY);
 }
 
 TEST(tsc_khz_scaled)

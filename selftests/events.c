@@ -526,6 +526,41 @@ TEST(faults)
 	run_guest(guest_faults);
 }
 
+static volatile u64 hit_flags;
+
+static void guest_note_flags(struct guest_regs *regs)
+{
+	hits++;
+	hit_flags = regs->rflags;
+	regs->rip += 2;
+}
+
+/*
+ * SDM 18.3.1.1: a fault pushes RF = 1, also one that the monitor finds: #GP of
+ * WRMSR and, of the CPU itself, #UD.
+ */
+static void guest_resume_flag(void)
+{
+	guest_handlers[GP_VECTOR] = guest_note_flags;
+	guest_handlers[UD_VECTOR] = guest_note_flags;
+	asm volatile("wrmsr" : : "a"(0), "c"(0xdeadbeef), "d"(0) : "memory");
+	GUEST_ASSERT_EQ(hits, 1);
+	GUEST_ASSERT(hit_flags & RFLAGS_RF);
+	asm volatile("ud2" : : : "memory");
+	GUEST_ASSERT_EQ(hits, 2);
+	GUEST_ASSERT(hit_flags & RFLAGS_RF);
+	/* a trap does not */
+	guest_handlers[DB_VECTOR] = guest_note_flags;
+	asm volatile(".byte 0xf1; nop; nop" : : : "memory");
+	GUEST_ASSERT_EQ(hits, 3);
+	GUEST_ASSERT(!(hit_flags & RFLAGS_RF));
+}
+
+TEST(resume_flag)
+{
+	run_guest(guest_resume_flag);
+}
+
 static u64 user_unaligned(u64 address)
 {
 	u64 flags = read_flags(), vector;

@@ -723,6 +723,34 @@ TEST(vmx_instructions)
 	run_guest(guest_vmx);
 }
 
+static u64 user_vmcall(u64 number)
+{
+	asm volatile("vmcall" : "+a"(number) : : "memory");
+	return number;
+}
+
+/* A process may make no hypercall at all: KVM's EPERM. */
+static void guest_vmcall_ring3(void)
+{
+	GUEST_ASSERT_EQ(guest_call_user(user_vmcall, 100), -1UL);
+}
+
+TEST(vmcall_ring3)
+{
+	run_guest(guest_vmcall_ring3);
+}
+
+guest_code32(vmcall32, "movl $100, %eax; vmcall; hlt");
+
+TEST(vmcall_32bit)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+
+	vcpu_setup_prot32(vcpu, &vmcall32);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
+	EXPECT_EQ(vcpu_regs(vcpu).rax, (u32)-1000);
+}
+
 static void guest_invpcid(u64 has)
 {
 	u64 *descriptor = (u64 *)DATA_GPA;

@@ -222,6 +222,23 @@ TEST(ins)
 	EXPECT_EQ(device.ins, 34);
 }
 
+/* A count of 0 accesses nothing, so no address is wrong. */
+static void guest_rep_of_nothing(void)
+{
+	GUEST_ASSERT_EQ(guest_try("rep insb", "c"(0), "d"(PORT),
+				  "D"(NONCANONICAL)), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(guest_try("rep outsb", "c"(0), "d"(PORT),
+				  "S"(NONCANONICAL)), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(guest_try("rep insb", "c"(1), "d"(PORT),
+				  "D"(NONCANONICAL)), GP_VECTOR);
+}
+
+TEST(rep_of_nothing)
+{
+	run_device_guest(&device, guest_rep_of_nothing);
+	EXPECT_EQ(device.outs, 0);
+}
+
 /* More than a page at once, and items that straddle the border */
 static void guest_long_strings(void)
 {
@@ -506,4 +523,44 @@ TEST(new_rip_cancels_mmio_read)
 	if (!dev_is_minivmm())
 		SKIP("KVM ends the old instruction, with the new registers");
 	go_elsewhere(&elsewhere_read, MMIO_GPA, MINIVMM_EXIT_MMIO);
+}
+
+/* ------------------------------------------------------------------------ */
+/* A client that lowers RCX: that many elements, from the first on           */
+
+guest_code64(fewer, "rep insb; hlt");
+
+static void lower_count(u64 rcx)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+	u8 *data = vm_gpa(vcpu->vm, DATA_GPA);
+	struct minivmm_regs regs;
+	int i;
+
+	vcpu_setup_blob64(vcpu, &fewer);
+	regs = vcpu_regs(vcpu);
+	regs.rdx = 0x10;
+	regs.rcx = 4;
+	regs.rdi = DATA_GPA;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_IO);
+	memset(vcpu_io_data(vcpu), 0xaa, 4);
+	regs = vcpu_regs(vcpu);
+	regs.rcx = rcx;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
+	regs = vcpu_regs(vcpu);
+	EXPECT_EQ(regs.rcx, 0);
+	EXPECT_EQ(regs.rdi, DATA_GPA + rcx);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(data[i], i < rcx ? 0xaa : 0);
+}
+
+TEST(client_lowers_count)
+{
+	lower_count(3);
+	lower_count(1);
+	/* KVM leaves such a vCPU at the instruction. */
+	if (dev_is_minivmm())
+		lower_count(0);
 }

@@ -77,6 +77,15 @@ TEST(read_only_results)
 			expect_efault(vcpu, i, page);
 }
 
+/* Of what does not exist here no argument is right, whatever its address. */
+TEST(no_lapic)
+{
+	struct vcpu *vcpu = new_vcpu();
+
+	EXPECT_ERRNO(ioctl(vcpu->fd, MINIVMM_GET_LAPIC, NULL), EINVAL);
+	EXPECT_ERRNO(ioctl(vcpu->fd, MINIVMM_SET_LAPIC, NULL), EINVAL);
+}
+
 TEST(unknown_ioctl)
 {
 	struct vcpu *vcpu = new_vcpu();

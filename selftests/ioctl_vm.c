@@ -208,6 +208,8 @@ TEST(identity_map_address)
 	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_IDENTITY_MAP_ADDR, BAD_POINTER),
 		     EFAULT);
 	vcpu_create(vm, 0);
+	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_IDENTITY_MAP_ADDR, BAD_POINTER),
+		     EINVAL);
 	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SET_IDENTITY_MAP_ADDR, &address),
 		     EINVAL);
 }

@@ -461,6 +461,9 @@ TEST(signal_msi)
 
 	/* KVM's -1: nobody is addressed */
 	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SIGNAL_MSI, &msi), EPERM);
+	/* somebody is, but its APIC is still off: nobody has taken it */
+	vcpu_create(vm, 0);
+	EXPECT_EQ(ioctl(vm->fd, MINIVMM_SIGNAL_MSI, &msi), 0);
 	msi.flags = 1 << 7;
 	EXPECT_ERRNO(ioctl(vm->fd, MINIVMM_SIGNAL_MSI, &msi), EINVAL);
 }

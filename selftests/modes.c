@@ -226,6 +226,25 @@ TEST(pae_reserved_bits)
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_SHUTDOWN);
 }
 
+guest_code32(no_pdptes,
+	     "movl $0xd0000000, %eax\n"
+	     "movl %eax, %cr3\n"
+	     "hlt");
+
+/* Where there is no memory all bits read as ones, so it is the same. */
+TEST(pae_no_memory)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+	struct minivmm_sregs sregs;
+
+	vcpu_setup_pae(vcpu, &no_pdptes);
+	sregs = vcpu_sregs(vcpu);
+	sregs.idt.limit = 0;
+	vcpu_set_sregs(vcpu, &sregs);
+	ASSERT_EXIT(vcpu, MINIVMM_EXIT_SHUTDOWN);
+	EXPECT_EQ(vcpu_sregs(vcpu).cr3, PDPT_PAE_GPA);
+}
+
 /* ------------------------------------------------------------------------ */
 /* Paging features                                                           */
 

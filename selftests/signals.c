@@ -219,12 +219,15 @@ TEST(immediate_exit_completes_reads)
 	vcpu->run->immediate_exit = 1;
 	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
 	EXPECT_EQ(vcpu_regs(vcpu).rax, 0x12345678);
+	/* what was the last exit is still to be seen */
+	EXPECT_EQ(vcpu->run->exit_reason, MINIVMM_EXIT_IO);
 	vcpu->run->immediate_exit = 0;
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_MMIO);
 	memcpy(vcpu->run->mmio.data, "\x11\x22\x33\x44", 4);
 	vcpu->run->immediate_exit = 1;
 	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
 	EXPECT_EQ(vcpu_regs(vcpu).rbx, 0x44332211);
+	EXPECT_EQ(vcpu->run->exit_reason, MINIVMM_EXIT_MMIO);
 	vcpu->run->immediate_exit = 0;
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
 }

@@ -9,6 +9,13 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${MINIVMM_CACHE:-$HOME/.cache/minivmm}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
+# What a healthy host's kernel never says.
+# shellcheck disable=SC2034 # for those who read this file
+kernel_complaints='Oops|BUG:|WARNING:|Call Trace|KASAN|KFENCE|UBSAN|lockdep|possible recursive'
+kernel_complaints+='|circular locking|inconsistent lock|suspicious RCU|unchecked MSR'
+kernel_complaints+='|blocked for more than|soft lockup|rcu.*stall|general protection fault'
+kernel_complaints+='|Kernel panic|scheduling while atomic|refcount_t:|Bad page'
+
 say()
 {
 	echo "${0##*/}: $*" >&2

@@ -214,6 +214,7 @@ int vmx_caps_init(struct mv_caps *caps)
 
 	caps->rdtscp = vmx_config.secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = vmx_config.secondary & SECONDARY_EXEC_ENABLE_INVPCID;
+	caps->hypercall = 0xc1;		/* 0f 01 c1: VMCALL */
 	caps->cr4 = vmx_config.cr4_fixed1 & ~X86_CR4_VMXE;
 	if (vmx_config.ept_vpid & VMX_EPT_2MB_PAGE_BIT)
 		caps->max_level = vmx_config.ept_vpid & VMX_EPT_1GB_PAGE_BIT ?

@@ -83,6 +83,24 @@ static bool interrupt_allowed(u32 shadow)
 }
 
 /*
+ * A fault pushes RF = 1, so that a breakpoint on the instruction does not
+ * trigger a second time (SDM 18.3.1.1); an entry pushes RF as it is (27.6.1.1).
+ * One that is delivered again has it already. #DB, #BP and #OF are traps here.
+ */
+static void set_resume_flag(u8 vector)
+{
+	switch (vector) {
+	case X86_TRAP_DB:
+	case X86_TRAP_BP:
+	case X86_TRAP_OF:
+	case X86_TRAP_DF:
+	case X86_TRAP_MC:
+		return;
+	}
+	vmcs_write(GUEST_RFLAGS, vmcs_read(GUEST_RFLAGS) | X86_EFLAGS_RF);
+}
+
+/*
  * Picks what goes in now. An exception belongs to the instruction before all
  * else; of an NMI and an interrupt the NMI has priority (SDM 6.9).
  */
@@ -95,6 +113,8 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 					    ev->exception.has_error,
 					    ev->exception.error,
 					    ev->exception.injected);
+		if (ev->exception.pending)
+			set_resume_flag(ev->exception.vector);
 		ev->exception.pending = false;
 		ev->exception.injected = true;
 		inject_exception(vcpu);

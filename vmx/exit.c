@@ -183,6 +183,8 @@ static bool handle_exception_nmi(struct mv_vcpu *vcpu, struct vmx_host *host)
 		return leave(vcpu, MV_EXIT_NONE);
 	}
 	reblock_nmi(vcpu, info);
+	if (vector == X86_TRAP_UD)
+		return leave(vcpu, MV_EXIT_UD);
 	if (vector == X86_TRAP_DB)
 		return handle_db(vcpu, info);
 	if (vector == X86_TRAP_BP) {
@@ -311,15 +313,21 @@ static bool handle_apic_write(struct mv_vcpu *vcpu, struct vmx_host *host)
 	return true;
 }
 
-/*
- * No hypercall is offered; RAX says so with the number that guests written for
- * KVM expect: -KVM_ENOSYS.
- */
 static bool handle_vmcall(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
+	bool is_64bit = (vcpu->efer & EFER_LMA) &&
+			(vmcs_read(GUEST_CS_AR_BYTES) & MV_AR_L);
+	unsigned int cpl = MV_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
+	bool yield = mv_hypercall(vcpu, cpl, is_64bit);
+
 	vcpu->stats.hypercalls++;
-	vcpu->regs[MV_RAX] = -1000;
-	return skip(vcpu);
+	skip(vcpu);
+	return yield ? leave(vcpu, MV_EXIT_YIELD) : true;
+}
+
+static bool handle_mwait(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	return mv_mwait_is_ud(vcpu) ? inject_ud(vcpu, host) : skip(vcpu);
 }
 
 /* Exit qualification: SDM table 28-3 */
@@ -571,10 +579,10 @@ static const struct vmx_exit vmx_exits[] = {
 		.why = "comes with bit 31 set, as a failed entry" },
 	[EXIT_REASON_MSR_LOAD_FAIL] = { "entry failure: MSR loading",
 		.why = "comes with bit 31 set, and the list is empty" },
-	[EXIT_REASON_MWAIT_INSTRUCTION] = { "MWAIT", do_nothing },
+	[EXIT_REASON_MWAIT_INSTRUCTION] = { "MWAIT", handle_mwait },
 	[EXIT_REASON_MONITOR_TRAP_FLAG] = { "monitor trap flag",
 		handle_monitor_trap },
-	[EXIT_REASON_MONITOR_INSTRUCTION] = { "MONITOR", do_nothing },
+	[EXIT_REASON_MONITOR_INSTRUCTION] = { "MONITOR", handle_mwait },
 	[EXIT_REASON_PAUSE_INSTRUCTION] = { "PAUSE", handle_pause },
 	[EXIT_REASON_MCE_DURING_VMENTRY] = { "entry failure: machine check",
 		.why = "comes with bit 31 set, as a failed entry" },

@@ -179,8 +179,8 @@ static void load_features(struct mv_vcpu *vcpu)
  */
 static void load_debug(struct mv_vcpu *vcpu)
 {
-	u32 exceptions = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
-			 BIT(X86_TRAP_MC);
+	u32 exceptions = BIT(X86_TRAP_DB) | BIT(X86_TRAP_UD) |
+			 BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
 
 	if (mv_debugging(vcpu, MINIVMM_GUESTDBG_USE_SW_BP))
 		exceptions |= BIT(X86_TRAP_BP);

@@ -195,8 +195,8 @@ static void hand_over(struct delivery *d, struct mv_vcpu *vcpu)
 {
 	int taken = accept(vcpu, d->irq);
 
-	if (taken >= 0)
-		d->result = max(d->result, 0) + taken;
+	/* Addressed, but its APIC is off: nobody took it, which is no error. */
+	d->result = max(d->result, 0) + max(taken, 0);
 }
 
 /* The one with the lower task priority; of two alike, who has had fewer */

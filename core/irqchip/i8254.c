@@ -199,11 +199,11 @@ int mv_create_pit(struct mv_vm *vm, u32 flags)
 {
 	int ret;
 
-	if (flags & ~MINIVMM_PIT_SPEAKER_DUMMY)
-		return -EINVAL;
 	mutex_lock(&vm->lock);
 	if (vm->pit)
 		ret = -EEXIST;
+	else if (flags & ~MINIVMM_PIT_SPEAKER_DUMMY)
+		ret = -EINVAL;
 	else if (vm->irqchip != MV_IRQCHIP_KERNEL)
 		ret = -ENOENT;
 	else

@@ -57,7 +57,7 @@ static int enable_cap(struct mv_vm *vm, void __user *argp)
 		WRITE_ONCE(vm->msr_exits, cap.args[0]);
 		return 0;
 	default:
-		return -EINVAL;
+		return mv_vm_enable_cap(vm, &cap);
 	}
 }
 

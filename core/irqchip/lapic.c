@@ -335,10 +335,13 @@ static u32 read_reg(struct mv_vcpu *vcpu, u32 offset)
 }
 
 /* LVT timer mode 10b, TSC-deadline, exists if CPUID has it. */
+/* An xAPIC's ICR keeps what is reserved, as KVM's does; nothing looks at it. */
 static u32 write_mask(const struct mv_vcpu *vcpu, u32 offset)
 {
 	u32 mask = apic_regs[offset >> 4].mask;
 
+	if (offset == APIC_ICR && !mv_apic_is_x2apic(vcpu))
+		return (u32)~LVT_DELIVERY_STATUS;
 	if (offset == APIC_LVTT && !vcpu->cpuid.tsc_deadline)
 		mask &= ~APIC_LVT_TIMER_TSCDEADLINE;
 	return mask;
@@ -623,7 +626,10 @@ static bool valid_id(const struct mv_vcpu *vcpu, u32 id)
 	return id == vcpu->id << 24;
 }
 
-/* Nothing that a guest could not have written, or read. */
+/*
+ * Nothing that a guest could not have written, or read; but for vectors below 16
+ * in IRR, which are never above any priority.
+ */
 static void copy_regs(struct mv_vcpu *vcpu, const u32 *from)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
@@ -633,7 +639,11 @@ static void copy_regs(struct mv_vcpu *vcpu, const u32 *from)
 		const struct apic_reg *reg = &apic_regs[offset >> 4];
 		u32 mask = reg->mask;
 
-		if (offset >= APIC_ISR && offset <= APIC_IRR + 0x70)
+		if (offset == APIC_ICR)
+			mask = write_mask(vcpu, offset);
+		else if (offset >= APIC_IRR && offset <= APIC_IRR + 0x70)
+			mask = ~0U;
+		else if (offset >= APIC_ISR && offset < APIC_IRR)
 			mask = offset & 0x70 ? ~0U : ~0xffffU;
 		else if (offset == APIC_ESR)
 			mask = 0xff;

@@ -177,8 +177,8 @@ void vcpu_compare(struct vcpu_state *a, struct vcpu_state *b, u32 fired)
 	compare("debugregs", &a->debugregs, &b->debugregs,
 		sizeof(a->debugregs));
 	b->events.flags = a->events.flags;
-	/* what KVM has pending it restores as injected, and says it is both */
-	if (!dev_is_minivmm() && a->events.exception.injected)
+	/* what is pending is reported as both, and restored as injected */
+	if (a->events.exception.injected)
 		b->events.exception.pending = a->events.exception.pending;
 	compare("events", &a->events, &b->events, sizeof(a->events));
 	compare("mp_state", &a->mp_state, &b->mp_state, sizeof(a->mp_state));

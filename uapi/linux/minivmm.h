@@ -540,7 +540,7 @@ struct minivmm_coalesced_mmio_ring {
 	struct minivmm_coalesced_mmio coalesced_mmio[];
 };
 
-/* MINIVMM_ENABLE_CAP on a VM */
+/* MINIVMM_ENABLE_CAP on a VM or a vCPU */
 struct minivmm_enable_cap {
 	__u32 cap;
 	__u32 flags;
@@ -557,6 +557,23 @@ struct minivmm_enable_cap {
 						 MINIVMM_X86_DISABLE_EXITS_HLT | \
 						 MINIVMM_X86_DISABLE_EXITS_PAUSE | \
 						 MINIVMM_X86_DISABLE_EXITS_CSTATE)
+
+/* args[0] for MINIVMM_CAP_DISABLE_QUIRKS2, MINIVMM_CAP_DISABLE_QUIRKS */
+#define MINIVMM_X86_QUIRK_MISC_ENABLE_NO_MWAIT	(1 << 4)
+#define MINIVMM_X86_QUIRK_FIX_HYPERCALL_INSN	(1 << 5)
+#define MINIVMM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS	(1 << 6)
+
+/* MINIVMM_SET_DEVICE_ATTR, MINIVMM_GET_DEVICE_ATTR, MINIVMM_HAS_DEVICE_ATTR */
+struct minivmm_device_attr {
+	__u32 flags;
+	__u32 group;
+	__u64 attr;
+	__u64 addr;		/* of the value, in the client */
+};
+
+/* On a vCPU: the signed number that is added to the host's TSC */
+#define MINIVMM_VCPU_TSC_CTRL	0
+#define MINIVMM_VCPU_TSC_OFFSET	0
 
 /* args[0] for MINIVMM_CAP_X2APIC_API */
 #define MINIVMM_X2APIC_API_USE_32BIT_IDS		(1ULL << 0)
@@ -764,6 +781,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_MCE				31
 #define MINIVMM_CAP_IRQFD			32
 #define MINIVMM_CAP_PIT2			33
+#define MINIVMM_CAP_SET_BOOT_CPU_ID		34
 #define MINIVMM_CAP_PIT_STATE2			35
 #define MINIVMM_CAP_IOEVENTFD			36
 #define MINIVMM_CAP_SET_IDENTITY_MAP_ADDR	37
@@ -773,6 +791,7 @@ struct minivmm_run {
 #define MINIVMM_CAP_INTR_SHADOW			49
 #define MINIVMM_CAP_DEBUGREGS			50
 #define MINIVMM_CAP_X86_ROBUST_SINGLESTEP	51
+#define MINIVMM_CAP_ENABLE_CAP			54
 #define MINIVMM_CAP_XSAVE			55
 #define MINIVMM_CAP_XCRS			56
 #define MINIVMM_CAP_TSC_CONTROL			60
@@ -786,18 +805,25 @@ struct minivmm_run {
 #define MINIVMM_CAP_ENABLE_CAP_VM		98
 #define MINIVMM_CAP_IOEVENTFD_NO_LENGTH		100
 #define MINIVMM_CAP_CHECK_EXTENSION_VM		105
+#define MINIVMM_CAP_DISABLE_QUIRKS		116
 #define MINIVMM_CAP_SPLIT_IRQCHIP		121
 #define MINIVMM_CAP_IOEVENTFD_ANY_LENGTH	122
+#define MINIVMM_CAP_VCPU_ATTRIBUTES		127
 #define MINIVMM_CAP_MAX_VCPU_ID			128
 #define MINIVMM_CAP_X2APIC_API			129
 #define MINIVMM_CAP_IMMEDIATE_EXIT		136
 #define MINIVMM_CAP_X86_DISABLE_EXITS		143
+#define MINIVMM_CAP_GET_MSR_FEATURES		153
+#define MINIVMM_CAP_MSR_PLATFORM_INFO		159
 #define MINIVMM_CAP_COALESCED_PIO		162
 #define MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
 #define MINIVMM_CAP_X86_USER_SPACE_MSR		188
 #define MINIVMM_CAP_X86_MSR_FILTER		189
+#define MINIVMM_CAP_ENFORCE_PV_FEATURE_CPUID	190
 #define MINIVMM_CAP_SET_GUEST_DEBUG2		195
 #define MINIVMM_CAP_BINARY_STATS_FD		203
+#define MINIVMM_CAP_DISABLE_QUIRKS2		213
+#define MINIVMM_CAP_VM_TSC_CONTROL		214
 #define MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT	218
 #define MINIVMM_CAP_PRE_FAULT_MEMORY		236
 
@@ -814,6 +840,8 @@ struct minivmm_run {
 #define MINIVMM_GET_VCPU_MMAP_SIZE	_IO(MINIVMMIO, 0x04)
 #define MINIVMM_GET_SUPPORTED_CPUID	_IOWR(MINIVMMIO, 0x05, struct minivmm_cpuid2)
 #define MINIVMM_X86_GET_MCE_CAP_SUPPORTED	_IOR(MINIVMMIO, 0x9d, __u64)
+#define MINIVMM_GET_MSR_FEATURE_INDEX_LIST \
+	_IOWR(MINIVMMIO, 0x0a, struct minivmm_msr_list)
 
 /* on a VM; MINIVMM_CHECK_EXTENSION too */
 #define MINIVMM_CREATE_VCPU		_IO(MINIVMMIO, 0x41)
@@ -837,6 +865,7 @@ struct minivmm_run {
 #define MINIVMM_SET_GSI_ROUTING		_IOW(MINIVMMIO, 0x6a, struct minivmm_irq_routing)
 #define MINIVMM_IRQFD			_IOW(MINIVMMIO, 0x76, struct minivmm_irqfd)
 #define MINIVMM_CREATE_PIT2		_IOW(MINIVMMIO, 0x77, struct minivmm_pit_config)
+#define MINIVMM_SET_BOOT_CPU_ID		_IO(MINIVMMIO, 0x78)
 #define MINIVMM_IOEVENTFD		_IOW(MINIVMMIO, 0x79, struct minivmm_ioeventfd)
 #define MINIVMM_SET_CLOCK		_IOW(MINIVMMIO, 0x7b, struct minivmm_clock_data)
 #define MINIVMM_GET_CLOCK		_IOR(MINIVMMIO, 0x7c, struct minivmm_clock_data)
@@ -850,7 +879,7 @@ struct minivmm_run {
 /* on a VM and on a vCPU */
 #define MINIVMM_GET_STATS_FD		_IO(MINIVMMIO, 0xce)
 
-/* on a vCPU */
+/* on a vCPU; MINIVMM_ENABLE_CAP too. Those of the TSC's rate are also on VMs. */
 #define MINIVMM_RUN			_IO(MINIVMMIO, 0x80)
 #define MINIVMM_GET_REGS		_IOR(MINIVMMIO, 0x81, struct minivmm_regs)
 #define MINIVMM_SET_REGS		_IOW(MINIVMMIO, 0x82, struct minivmm_regs)
@@ -886,5 +915,8 @@ struct minivmm_run {
 #define MINIVMM_SET_XCRS		_IOW(MINIVMMIO, 0xa7, struct minivmm_xcrs)
 #define MINIVMM_PRE_FAULT_MEMORY \
 	_IOWR(MINIVMMIO, 0xd5, struct minivmm_pre_fault_memory)
+#define MINIVMM_SET_DEVICE_ATTR		_IOW(MINIVMMIO, 0xe1, struct minivmm_device_attr)
+#define MINIVMM_GET_DEVICE_ATTR		_IOW(MINIVMMIO, 0xe2, struct minivmm_device_attr)
+#define MINIVMM_HAS_DEVICE_ATTR		_IOW(MINIVMMIO, 0xe3, struct minivmm_device_attr)
 
 #endif /* _UAPI_LINUX_MINIVMM_H */
