@@ -380,8 +380,7 @@ static bool wraps(const struct program *p, const struct pair *d,
 		return false;
 	if (!d->ours)
 		return ours->stop == STOP_LOST;
-	return d->ours->type == EV_EXCEPTION &&
-	       (d->ours->size == GP_VECTOR || d->ours->size == SS_VECTOR);
+	return d->ours->type == EV_EXCEPTION;
 }
 
 /*

@@ -283,7 +283,10 @@ struct frame {
 	bool has_error;
 };
 
-/* False if it is not in memory that is where it seems to be */
+/*
+ * False if it is beyond RAM. Where linear is not physical this reads something
+ * else, but the same of both.
+ */
 static bool read_frame(struct run_state *s, struct frame *f)
 {
 	struct minivmm_sregs sregs;
@@ -300,7 +303,7 @@ static bool read_frame(struct run_state *s, struct frame *f)
 		sp = (f->regs.rsp + i * f->size) & mask;
 		if (f->size < 8)
 			sp = (u32)(sp + sregs.ss.base);
-		if (sp > PAGE_RO - 8)
+		if (sp > RAM_SIZE - 8)
 			return false;
 		f->at[i] = s->dev->mem + sp;
 		f->word[i] = 0;
