@@ -245,7 +245,7 @@ enum mv_fault_result {
 };
 
 #define MV_PAGE_CACHE	3	/* the tables below a four-level root */
-#define MV_HELD_PAGES	32
+#define MV_HELD_PAGES	128
 
 /*
  * Host pages that were mapped inside the run section. Dropping a reference can

@@ -151,19 +151,15 @@ static struct mv_slot *logged_slot(struct mv_vm *vm, u32 id)
 	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
 }
 
-/* Pages [@first, @end) of the slot that were harvested show writes again. */
-static void protect_harvest(struct mv_vm *vm, struct mv_slot *slot, u64 first,
-			    u64 end)
+/* Pages of one word of the log that were harvested show their writes again. */
+static void protect_word(struct mv_vm *vm, const struct mv_slot *slot, u64 page,
+			 unsigned long taken)
 {
-	unsigned long from = first, to;
-	const unsigned long *taken = harvest(slot->dirty);
+	u64 gfn = slot->gfn + page;
+	unsigned long from, to;
 
-	for_each_set_bitrange_from(from, to, taken, end) {
-		mv_change_frames(vm, slot->gfn + from, slot->gfn + to,
-				 MV_PROTECT);
-		cond_resched();
-	}
-	mv_flush_guest_tlbs(vm);
+	for_each_set_bitrange(from, to, &taken, BITS_PER_LONG)
+		mv_change_frames(vm, gfn + from, gfn + to, MV_PROTECT);
 }
 
 /* The CPUs' own logs come into ours when they leave the guest. */
@@ -176,14 +172,16 @@ static void empty_cpu_logs(struct mv_vm *vm)
 static void take_log(struct mv_vm *vm, struct mv_slot *slot)
 {
 	struct mv_dirty *dirty = slot->dirty;
-	unsigned long i;
+	unsigned long *taken = harvest(dirty), i, nlongs = dirty->nlongs;
 
-	for (i = 0; i < dirty->nlongs; i++) {
-		unsigned long *word = &dirty->bits[i];
-
-		harvest(dirty)[i] = READ_ONCE(*word) ? xchg(word, 0) : 0;
+	for (i = 0; i < nlongs; i++) {
+		taken[i] = 0;
+		if (!READ_ONCE(dirty->bits[i]))
+			continue;
+		taken[i] = xchg(&dirty->bits[i], 0);
+		protect_word(vm, slot, i * BITS_PER_LONG, taken[i]);
 	}
-	protect_harvest(vm, slot, 0, slot->npages);
+	mv_flush_guest_tlbs(vm);
 }
 
 /* The client did not get it. */
@@ -268,12 +266,15 @@ static int clear_log(struct mv_vm *vm,
 	if (copy_from_user(taken, log->dirty_bitmap, nlongs * sizeof(*taken)))
 		return -EFAULT;
 	empty_cpu_logs(vm);
-	for (i = 0; i < nlongs; i++)
-		if (taken[i])
-			taken[i] &= atomic_long_fetch_andnot(taken[i],
-						(atomic_long_t *)&word[i]);
-	protect_harvest(vm, slot, log->first_page,
-			log->first_page + log->num_pages);
+	for (i = 0; i < nlongs; i++) {
+		if (!taken[i])
+			continue;
+		taken[i] &= atomic_long_fetch_andnot(taken[i],
+						     (atomic_long_t *)&word[i]);
+		protect_word(vm, slot, log->first_page + i * BITS_PER_LONG,
+			     taken[i]);
+	}
+	mv_flush_guest_tlbs(vm);
 	return 0;
 }
 

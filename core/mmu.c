@@ -672,12 +672,18 @@ static void free_unused_tables(struct mv_vm *vm, struct list_head *tables)
  */
 void mv_change_frames(struct mv_vm *vm, u64 start, u64 end, enum mv_change how)
 {
+	bool one = how != MV_UNMAP && in_one_region(start, end);
+	raw_spinlock_t *lock = one ? &region_of(vm, start)->lock :
+				     &vm->mmu_lock;
 	LIST_HEAD(tables);
 
 	while (start < end) {
-		raw_spin_lock_irq(&vm->mmu_lock);
-		change_some(vm, &start, end, how, &tables);
-		raw_spin_unlock_irq(&vm->mmu_lock);
+		raw_spin_lock_irq(lock);
+		if (one)
+			change_locked(vm, &start, end, how, &tables);
+		else
+			change_some(vm, &start, end, how, &tables);
+		raw_spin_unlock_irq(lock);
 		cond_resched();
 	}
 	free_unused_tables(vm, &tables);

@@ -188,6 +188,7 @@ void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
  * @gfn: where the walk is
  * @end: and where it ends
  * @how: what to do with leaves
+ * @removes: that they go
  * @tables: of those that are needed no more
  * @budget: entries that may still be looked at
  * @changed: a leaf was changed, or found young
@@ -196,16 +197,17 @@ struct ept_walk {
 	struct mv_vm *vm;
 	u64 gfn, end;
 	enum mv_change how;
+	bool removes;
 	struct list_head *tables;
 	int budget;
 	bool changed;
 };
 
 /* Without accessed flags a page counts as unused when it has gone. */
-static bool removes(const struct ept_walk *w)
+static bool removes(enum mv_change how)
 {
-	return w->how == MV_ZAP || w->how == MV_UNMAP ||
-	       (w->how == MV_AGE && !vmx_has_ept_ad());
+	return how == MV_ZAP || how == MV_UNMAP ||
+	       (how == MV_AGE && !vmx_has_ept_ad());
 }
 
 /* What shows the next write: the dirty flag's change is logged for small pages. */
@@ -217,7 +219,7 @@ static u64 write_bit(int level)
 /* What becomes of a leaf; itself, if nothing does */
 static u64 changed_leaf(const struct ept_walk *w, u64 leaf, int level)
 {
-	if (removes(w))
+	if (w->removes)
 		return 0;
 	switch (w->how) {
 	case MV_PROTECT:
@@ -281,13 +283,13 @@ static void detach_table(struct mv_vm *vm, u64 *table, int level,
  */
 static bool goes_whole(const struct ept_walk *w, int level, u64 from, u64 to)
 {
-	return w->gfn == from && to <= w->end && removes(w) &&
+	return w->removes && w->gfn == from && to <= w->end &&
 	       level <= (w->how == MV_UNMAP ? 2 : 1);
 }
 
 static bool is_empty(const struct ept_walk *w, u64 *table, int level)
 {
-	if (!removes(w))
+	if (!w->removes)
 		return false;
 	if (!level)
 		return !nr_leaves(table);
@@ -345,6 +347,7 @@ bool vmx_ept_change(struct mv_vm *vm, u64 *first, u64 end, enum mv_change how,
 {
 	struct ept_walk w = {
 		.vm = vm, .gfn = *first, .end = end, .how = how,
+		.removes = removes(how),
 		.tables = tables, .budget = WALK_BUDGET,
 	};
 
