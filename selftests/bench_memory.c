@@ -16,7 +16,7 @@
 #define LOG		MINIVMM_MEM_LOG_DIRTY_PAGES
 
 #define SMALL_PAGES	4096UL
-#define HUGE_PAGES	16UL
+#define HUGE_PAGES	64UL
 #define PER_HUGE	(HUGE_SIZE / PAGE_SIZE)
 #define ROUNDS		4
 
@@ -397,13 +397,13 @@ const struct op memory_ops[] = {
 		.len = 16 * PAGE_SIZE, .runs = 4 * ROUNDS,
 	}, {
 		.name = "fault_2m", .measure = measure_fault,
-		.flags = 1, .len = HUGE_SIZE, .runs = 16 * ROUNDS,
+		.flags = 1, .len = HUGE_SIZE, .runs = 4 * ROUNDS,
 	}, {
 		.name = "fault_4k_4vcpus", .measure = measure_fault_at_once,
 		.cpus = 2, .len = PAGE_SIZE, .runs = ROUNDS,
 	}, {
 		.name = "fault_2m_4vcpus", .measure = measure_fault_at_once,
-		.cpus = 2, .flags = 1, .len = HUGE_SIZE, .runs = 16 * ROUNDS,
+		.cpus = 2, .flags = 1, .len = HUGE_SIZE, .runs = 4 * ROUNDS,
 	}, {
 		.name = "log_first_write", .measure = measure_first_write,
 		.caps = { CAP(MANUAL_DIRTY_LOG_PROTECT2) }, .runs = 2,
