@@ -207,6 +207,13 @@ bool mv_lapic_mmio_write(struct mv_vcpu *v, u64 gpa, const void *data,
 	return false;
 }
 
+/* No write can wait. */
+bool mv_coalesced_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
+			unsigned int len, const void *data)
+{
+	return false;
+}
+
 bool mv_iobus_read(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 		   unsigned int len, void *data)
 {
