@@ -63,6 +63,24 @@ TEST(swap_out_and_in)
 	EXPECT_GE(swapped_out() - before, PAGES);
 }
 
+/*
+ * The host takes memory back until @limit is kept. Written to memory.max at once,
+ * while all memory has just been in use, it would kill.
+ */
+static void cgroup_shrink(const char *limit)
+{
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		ASSERT(cgroup_set("memory.high", limit));
+		if (cgroup_get("memory.current", "") <= atoll(limit))
+			break;
+		pause_us(1000);
+	}
+	ASSERT(cgroup_set("memory.max", limit));
+	ASSERT(cgroup_set("memory.high", "max"));
+}
+
 /* Half of the guest's memory has room, and all of it is wanted. */
 TEST(cgroup_limit)
 {
@@ -78,9 +96,8 @@ TEST(cgroup_limit)
 	walk_wait(walk, 1);
 	high = cgroup_get("memory.current", "") - PAGES * PAGE_SIZE / 2;
 	snprintf(text, sizeof(text), "%lld", high);
-	/* or all pages were in use whenever the host looks, and it would kill */
 	walk_pause(walk);
-	ASSERT(cgroup_set("memory.max", text));
+	cgroup_shrink(text);
 	walk_resume(walk);
 	walk_host(walk);
 	walk_wait(walk, 3);
