@@ -40,6 +40,13 @@
 #define CLEAR_BUFFERS	X86_FEATURE_CLEAR_CPU_BUF
 #endif
 
+/* Kernels after 6.12 call it by another name. */
+#ifdef X86_FEATURE_CLEAR_BHB_VMEXIT
+#define CLEAR_HISTORY	X86_FEATURE_CLEAR_BHB_VMEXIT
+#else
+#define CLEAR_HISTORY	X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+#endif
+
 	.section .rodata, "a"
 /* VERW clears buffers in its memory form only. */
 verw_selector:
@@ -156,6 +163,14 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	wrmsr
 	mov %ebx, %eax
 .Lspec_ctrl_done:
+	/* Nor must the history of the guest's branches (BHI). */
+	ALTERNATIVE "jmp .Lhistory_clear", "", CLEAR_HISTORY
+	mov %eax, %ebx
+	mov $5, %ecx
+	call overwrite_history
+	lfence
+	mov %ebx, %eax
+.Lhistory_clear:
 
 	add $16, %rsp		/* regs, spec_ctrl */
 	pop %rbx
@@ -166,6 +181,29 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	pop %rbp
 	RET
 SYM_FUNC_END(vmx_enter)
+
+/*
+ * Taken branches enough to push all others out of the branch history: Intel's
+ * sequence for CPUs without BHI_DIS_S, RCX (5) calls deep, ten branches in each.
+ * The kernel's own is for no modules but KVM's, in Linux 7.
+ */
+SYM_FUNC_START_LOCAL(overwrite_history)
+	push %rbp
+	mov %rsp, %rbp
+	mov $5, %eax
+.Lbranch:
+	jmp .Lloop
+	int3
+.Lloop:
+	dec %eax
+	jnz .Lbranch
+	dec %ecx
+	jz .Ldeep_enough
+	call overwrite_history
+.Ldeep_enough:
+	pop %rbp
+	RET
+SYM_FUNC_END(overwrite_history)
 
 /*
  * void vmx_call_handler(unsigned long handler)

@@ -22,6 +22,7 @@
 #define DR7_RESET	0x400UL	/* bit 10 is always 1 (SDM 18.2.4) */
 
 static DEFINE_PER_CPU(void *, vmxon_region);
+static DEFINE_PER_CPU(u64, last_to_run);	/* the vCPU's serial number */
 
 /* The same on every CPU and for as long as the kernel runs */
 static struct {
@@ -80,6 +81,25 @@ static void flush_l1d(void)
 	if (boot_cpu_has_bug(X86_BUG_L1TF) &&
 	    boot_cpu_has(X86_FEATURE_FLUSH_L1D))
 		hw_wrmsr(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+}
+
+#ifdef X86_FEATURE_USE_IBPB
+#define HAS_IBPB	X86_FEATURE_USE_IBPB	/* and the kernel wants it */
+#else
+#define HAS_IBPB	X86_FEATURE_IBPB
+#endif
+
+/*
+ * A vCPU must not run on predictions that another has made. The kernel separates
+ * processes only if they asked for it.
+ */
+static void drop_predictions(const struct vmx_vcpu *vmx)
+{
+	if (likely(__this_cpu_read(last_to_run) == vmx->serial))
+		return;
+	__this_cpu_write(last_to_run, vmx->serial);
+	if (cpu_feature_enabled(HAS_IBPB))
+		hw_wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 }
 
 /**
@@ -288,6 +308,7 @@ void vmx_host_save(struct mv_vcpu *vcpu, struct vmx_host *host)
 
 	load_drs(vcpu, host);
 	flush_l1d();
+	drop_predictions(vmx);
 	hw_wrmsr(MSR_KERNEL_GS_BASE, vcpu->kernel_gs_base);
 	vmx_load_guest_msrs(vcpu, host);
 }

@@ -24,6 +24,7 @@
 			 X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
 static DEFINE_IDA(vpids);
+static atomic64_t last_serial;
 /*
  * [1]: for vCPUs whose x2APIC the CPU virtualizes. The second of each: all other
  * MSRs exit, since the client's filter denies one of those that need not.
@@ -121,6 +122,7 @@ int vmx_vcpu_create(struct mv_vcpu *vcpu)
 	*(u32 *)vmx->vmcs = vmx_config.revision;
 	vmx->fresh = true;
 	vmx->cpu = -1;
+	vmx->serial = atomic64_inc_return(&last_serial);
 	if (vmx_has_vpid()) {
 		/* Without a tag of its own a vCPU runs untagged: correct, slower */
 		vpid = ida_alloc_range(&vpids, 1, U16_MAX, GFP_KERNEL_ACCOUNT);

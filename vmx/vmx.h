@@ -59,6 +59,7 @@ enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ }
  * @timer: the VMX-preemption timer's value as it stands in the VMCS
  * @threshold: likewise the TPR threshold
  * @eoi_loaded: the EOI-exit bitmaps have been written
+ * @serial: no other vCPU has, or had, the same
  */
 struct vmx_vcpu {
 	void *vmcs;
@@ -76,6 +77,7 @@ struct vmx_vcpu {
 	bool eoi_loaded;
 	bool logging;
 	u64 *pml;
+	u64 serial;
 };
 
 /* The four-level EPT of one VM */
