@@ -2,6 +2,7 @@
 /* The tracepoints minivmm:*: each fires, and its fields say what happened. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -284,6 +285,7 @@ static void guest_msrs(void)
 {
 	u64 value;
 
+	guest_sync(0, 0);
 	wrmsr(MSR_IA32_SYSENTER_ESP, 0);
 	wrmsr(MSR_IA32_PAT, 0x0007040600070406);
 	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_PAT), 0x0007040600070406);
@@ -291,9 +293,19 @@ static void guest_msrs(void)
 	GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_PAT, ~0), GP_VECTOR);
 }
 
+/* Its IDT may be mapped, as a neighbour or in a large page: no more. */
 static void run_msrs(void)
 {
-	run_guest(guest_msrs);
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+
+	vcpu_setup_long(vcpu, guest_msrs, 0);
+	ASSERT_SYNC(vcpu, 0);
+	ASSERT_OK(mprotect(vm_gpa(vm, IDT_GPA), PAGE_SIZE, PROT_NONE));
+	ASSERT_OK(mprotect(vm_gpa(vm, IDT_GPA), PAGE_SIZE,
+			   PROT_READ | PROT_WRITE));
+	ASSERT_DONE(vcpu);
+	vm_free(vm);
 }
 
 static void expect_some(int line, const char *event, const char *expected)
