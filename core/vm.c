@@ -209,6 +209,8 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case MINIVMM_CREATE_VCPU:
 		return mv_vcpu_create_fd(vm, arg);
+	case MINIVMM_ENABLE_CAP:
+		return mv_vm_enable_cap(vm, argp);
 	case MINIVMM_SET_USER_MEMORY_REGION:
 		return vm_set_memory_region(vm, argp);
 	case MINIVMM_SET_NR_MMU_PAGES:
