@@ -42,13 +42,6 @@ static inline void mv_need(struct mv_vcpu *vcpu, u32 groups)
 		mv_ops->fetch(vcpu, groups);
 }
 
-/* PAE paging: the CPU keeps four PDPTEs of its own (SDM 4.4.1). Needs MV_CRS */
-static inline bool mv_pae_paging(const struct mv_vcpu *vcpu)
-{
-	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) &&
-	       !(vcpu->efer & EFER_LMA);
-}
-
 /* Sets a register that is not part of an instruction's 8 or 16-bit result. */
 static inline void mv_set_reg(struct mv_vcpu *vcpu, enum mv_reg reg, u64 value)
 {
