@@ -775,6 +775,13 @@ static inline void mv_step_over(struct mv_vcpu *vcpu)
 		set_bit(MV_REQ_STEPPED, &vcpu->requests);
 }
 
+/* PAE paging: the CPU has four PDPTEs of its own (SDM 4.4.1). Needs the CRs */
+static inline bool mv_pae_paging(const struct mv_vcpu *vcpu)
+{
+	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) &&
+	       !(vcpu->efer & EFER_LMA);
+}
+
 /* Is the vCPU executing 64-bit code? Needs MV_SEGS; efer is always right. */
 static inline bool mv_is_64bit(const struct mv_vcpu *vcpu)
 {

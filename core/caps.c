@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a client turns on or off in a VM or vCPU by MINIVMM_ENABLE_CAP, as far as
- * it is not about interrupts (irqchip/ioctl.c): KVM's quirks, the boot CPU, the
- * highest vCPU number.
+ * What a client turns on or off in a VM or vCPU: MINIVMM_ENABLE_CAP, the boot
+ * CPU, a vCPU's attributes.
  */
 #include <linux/compiler.h>
 #include <linux/errno.h>
@@ -26,30 +25,90 @@ static int set_max_id(struct mv_vm *vm, u64 limit)
 	return ret;
 }
 
-/**
- * mv_vm_enable_cap() - MINIVMM_ENABLE_CAP on a VM, but for interrupts
- * @vm: the VM
- * @cap: no flags are set
- *
- * Quirks may change while the guest runs; its next exit sees it.
- *
- * Context: may sleep. Return: 0 or -EINVAL.
- */
-int mv_vm_enable_cap(struct mv_vm *vm, const struct minivmm_enable_cap *cap)
+/* Those that this CPU cannot leave out go on, as with KVM. */
+static int disable_exits(struct mv_vm *vm, u64 exits)
 {
-	switch (cap->cap) {
+	int ret = -EINVAL;
+
+	if (exits & ~(u64)MINIVMM_X86_DISABLE_VALID_EXITS)
+		return ret;
+	mutex_lock(&vm->lock);
+	if (!vm->nr_vcpus) {
+		vm->disabled_exits |= exits & MV_DISABLE_EXITS;
+		ret = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* Once on they stay on. */
+static int set_x2apic_api(struct mv_vm *vm, u64 flags)
+{
+	if (flags & ~MV_X2APIC_API_FLAGS)
+		return -EINVAL;
+	if (flags & MINIVMM_X2APIC_API_USE_32BIT_IDS)
+		vm->x2apic_format_32 = true;
+	if (flags & MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		vm->x2apic_no_broadcast_quirk = true;
+	return 0;
+}
+
+static int set_msr_exits(struct mv_vm *vm, u64 reasons)
+{
+	if (reasons & ~(u64)MV_MSR_EXIT_REASONS)
+		return -EINVAL;
+	WRITE_ONCE(vm->msr_exits, reasons);
+	return 0;
+}
+
+/* They may change while the guest runs; its next exit sees it. */
+static int disable_quirks(struct mv_vm *vm, u64 quirks)
+{
+	WRITE_ONCE(vm->disabled_quirks, quirks);
+	return 0;
+}
+
+/**
+ * mv_vm_enable_cap() - MINIVMM_ENABLE_CAP on a VM
+ * @vm: the VM
+ * @argp: struct minivmm_enable_cap
+ *
+ * Context: may sleep. Return: 0, -EFAULT, -EINVAL, or what the capability has of
+ * its own.
+ */
+int mv_vm_enable_cap(struct mv_vm *vm, void __user *argp)
+{
+	struct minivmm_enable_cap cap;
+
+	if (copy_from_user(&cap, argp, sizeof(cap)))
+		return -EFAULT;
+	if (cap.flags)
+		return -EINVAL;
+	switch (cap.cap) {
+	case MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return mv_set_dirty_options(vm, cap.args[0]);
+	case MINIVMM_CAP_SPLIT_IRQCHIP:
+		return mv_split_irqchip(vm, cap.args[0]);
+	case MINIVMM_CAP_X2APIC_API:
+		return set_x2apic_api(vm, cap.args[0]);
+	case MINIVMM_CAP_X86_DISABLE_EXITS:
+		return disable_exits(vm, cap.args[0]);
+	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->triple_fault_event, cap.args[0]);
+		return 0;
+	case MINIVMM_CAP_X86_USER_SPACE_MSR:
+		return set_msr_exits(vm, cap.args[0]);
 	case MINIVMM_CAP_DISABLE_QUIRKS2:
-		if (cap->args[0] & ~MV_QUIRKS)
+		if (cap.args[0] & ~MV_QUIRKS)
 			return -EINVAL;
 		fallthrough;
 	case MINIVMM_CAP_DISABLE_QUIRKS:
-		WRITE_ONCE(vm->disabled_quirks, cap->args[0]);
-		return 0;
+		return disable_quirks(vm, cap.args[0]);
 	case MINIVMM_CAP_MSR_PLATFORM_INFO:
-		WRITE_ONCE(vm->no_platform_info, !cap->args[0]);
+		WRITE_ONCE(vm->no_platform_info, !cap.args[0]);
 		return 0;
 	case MINIVMM_CAP_MAX_VCPU_ID:
-		return set_max_id(vm, cap->args[0]);
+		return set_max_id(vm, cap.args[0]);
 	default:
 		return -EINVAL;
 	}

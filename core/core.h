@@ -42,13 +42,6 @@ static inline void mv_need(struct mv_vcpu *vcpu, u32 groups)
 		mv_ops->fetch(vcpu, groups);
 }
 
-/* PAE paging: the CPU keeps four PDPTEs of its own (SDM 4.4.1). Needs MV_CRS */
-static inline bool mv_pae_paging(const struct mv_vcpu *vcpu)
-{
-	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) &&
-	       !(vcpu->efer & EFER_LMA);
-}
-
 /* Sets a register that is not part of an instruction's 8 or 16-bit result. */
 static inline void mv_set_reg(struct mv_vcpu *vcpu, enum mv_reg reg, u64 value)
 {
@@ -325,16 +318,6 @@ int mv_yield_to(struct mv_vcpu *vcpu, u32 id);
 
 /* ---- irqchip/ioctl.c: the VM's ioctls of what follows -----------------------*/
 
-#define MV_X2APIC_API_FLAGS	(MINIVMM_X2APIC_API_USE_32BIT_IDS | \
-				 MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
-
-/*
- * MWAIT is not among them: the timer that ends a guest's run stops in the deeper
- * of the C-states that a guest could ask for (SDM 26.5.1).
- */
-#define MV_DISABLE_EXITS	(MINIVMM_X86_DISABLE_EXITS_HLT | \
-				 MINIVMM_X86_DISABLE_EXITS_PAUSE)
-
 int mv_irq_init(struct mv_vm *vm);
 void mv_irq_destroy(struct mv_vm *vm);
 int mv_irq_ioctl(struct mv_vm *vm, unsigned int cmd, void __user *argp);
@@ -560,7 +543,17 @@ int mv_vcpu_stats_fd(struct mv_vcpu *vcpu);
 			 MINIVMM_X86_QUIRK_FIX_HYPERCALL_INSN | \
 			 MINIVMM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
-int mv_vm_enable_cap(struct mv_vm *vm, const struct minivmm_enable_cap *cap);
+#define MV_X2APIC_API_FLAGS	(MINIVMM_X2APIC_API_USE_32BIT_IDS | \
+				 MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+/*
+ * MWAIT is not among them: the timer that ends a guest's run stops in the deeper
+ * of the C-states that a guest could ask for (SDM 26.5.1).
+ */
+#define MV_DISABLE_EXITS	(MINIVMM_X86_DISABLE_EXITS_HLT | \
+				 MINIVMM_X86_DISABLE_EXITS_PAUSE)
+
+int mv_vm_enable_cap(struct mv_vm *vm, void __user *argp);
 int mv_vcpu_enable_cap(struct mv_vcpu *vcpu, void __user *argp);
 int mv_set_boot_cpu(struct mv_vm *vm, u32 id);
 int mv_vcpu_device_attr(struct mv_vcpu *vcpu, unsigned int cmd,

@@ -196,8 +196,8 @@ int mv_register_backend(const struct mv_ops *ops)
 	int ret;
 
 	if (cmpxchg(&mv_ops, NULL, ops)) {
-		pr_err("minivmm: the %s back end is already loaded\n",
-		       mv_ops->name);
+		/* Which, is not to be asked: it may be leaving. */
+		pr_err("minivmm: %s: another back end is loaded\n", ops->name);
 		return -EBUSY;
 	}
 	ret = misc_register(&mv_dev);

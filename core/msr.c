@@ -99,6 +99,7 @@ struct mv_msr_store {
  * @offset: of the u64 in struct mv_vcpu, or in struct mv_msr_store
  * @dirty: group that a change makes the back end load
  * @value: of a CONSTANT
+ * @ignored: bits that may be written to a CONSTANT, in vain
  * @get: computes the value, if it is not kept anywhere
  * @exists: does it, on this host? Absent: yes.
  * @valid: can the MSR have this value? Absent: any.
@@ -113,6 +114,7 @@ struct msr_row {
 	u32 pv;
 	u32 dirty;
 	u64 value;
+	u64 ignored;
 	u64 (*get)(struct mv_vcpu *vcpu);
 	bool (*exists)(void);
 	bool (*valid)(struct mv_vcpu *vcpu, u32 index, u64 data);
@@ -403,8 +405,12 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_P5_MC_TYPE, .flags = CONSTANT },
 	/* No VMX, no SMX, and locked, so nobody can turn them on */
 	{ MSR_IA32_FEAT_CTL, .flags = CONSTANT, .value = FEAT_CTL_LOCKED },
-	/* Neither last-branch records nor single steps on branches */
-	{ MSR_IA32_DEBUGCTLMSR, .flags = CONSTANT | GUEST_REWRITES },
+	/*
+	 * Neither last-branch records nor single steps on branches. CPUID has
+	 * no bit for these two, so guests do not ask before they set them.
+	 */
+	{ MSR_IA32_DEBUGCTLMSR, .flags = CONSTANT | GUEST_REWRITES,
+	  .ignored = DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF },
 	/* Read by operating systems without asking whether they are there */
 	{ MSR_IA32_PLATFORM_ID, .flags = CONSTANT },
 	{ MSR_IA32_EBL_CR_POWERON, .flags = CONSTANT },
@@ -505,7 +511,8 @@ static int set_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index,
 	int err = 0;
 
 	if (row->flags & CONSTANT)
-		return data == get_value(vcpu, row, index) ? 0 : -EINVAL;
+		return (data & ~row->ignored) == get_value(vcpu, row, index) ?
+		       0 : -EINVAL;
 	if (row->valid && !row->valid(vcpu, index, data))
 		return -EINVAL;
 	if (row->set)

@@ -209,12 +209,15 @@ static long mv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case MINIVMM_CREATE_VCPU:
 		return mv_vcpu_create_fd(vm, arg);
+	case MINIVMM_ENABLE_CAP:
+		return mv_vm_enable_cap(vm, argp);
 	case MINIVMM_SET_USER_MEMORY_REGION:
 		return vm_set_memory_region(vm, argp);
 	case MINIVMM_SET_NR_MMU_PAGES:
 		return vm_set_nr_mmu_pages(vm, arg);
 	case MINIVMM_GET_NR_MMU_PAGES:
-		return READ_ONCE(vm->nr_mmu_pages);
+		/* as much as KVM's int has: more would be an error's number */
+		return min_t(unsigned long, READ_ONCE(vm->nr_mmu_pages), INT_MAX);
 	case MINIVMM_GET_DIRTY_LOG:
 		return vm_get_dirty_log(vm, argp);
 	case MINIVMM_CLEAR_DIRTY_LOG:

@@ -89,21 +89,14 @@ TEST(pending_ends_hlt)
 
 static void guest_priority(u64 mode)
 {
-	guest_handlers[0x41] = guest_log;
-	guest_handlers[0x61] = guest_log;
-	guest_handlers[0x63] = guest_log;
-	guest_handlers[0x51] = guest_log;
+	LOG_VECTORS(0x41, 0x51, 0x61, 0x63);
 	apic_start(mode);
 	self_ipi(0x51);
 	self_ipi(0x61);
 	self_ipi(0x41);
 	self_ipi(0x63);
 	take_interrupts();
-	GUEST_ASSERT_EQ(hits, 4);
-	GUEST_ASSERT_EQ(order[0], 0x63);
-	GUEST_ASSERT_EQ(order[1], 0x61);
-	GUEST_ASSERT_EQ(order[2], 0x51);
-	GUEST_ASSERT_EQ(order[3], 0x41);
+	ASSERT_ORDER(0x63, 0x61, 0x51, 0x41);
 }
 
 TEST_BOTH(priority_order, run_with_apic(guest_priority, mode))
@@ -131,16 +124,12 @@ static void guest_nesting(struct guest_regs *regs)
 
 static void guest_nested(u64 mode)
 {
-	guest_handlers[0x41] = guest_log;
-	guest_handlers[0x68] = guest_log;
-	guest_handlers[0x71] = guest_log;
+	LOG_VECTORS(0x41, 0x68, 0x71);
 	guest_handlers[0x61] = guest_nesting;
 	apic_start(mode);
 	self_ipi(0x61);
 	take_interrupts();
-	GUEST_ASSERT_EQ(hits, 4);
-	GUEST_ASSERT_EQ(order[2], 0x68);
-	GUEST_ASSERT_EQ(order[3], 0x41);
+	ASSERT_ORDER(0x61, 0x71, 0x68, 0x41);
 }
 
 TEST_BOTH(nesting, run_with_apic(guest_nested, mode))
@@ -222,8 +211,7 @@ TEST_BOTH(eoi_when_idle, run_with_apic(guest_eoi_idle, mode))
 
 static void guest_tpr(u64 mode)
 {
-	guest_handlers[0x4f] = guest_log;
-	guest_handlers[0x50] = guest_log;
+	LOG_VECTORS(0x4f, 0x50);
 	apic_start(mode);
 	self_ipi(0x4f);
 	self_ipi(0x50);
@@ -233,15 +221,13 @@ static void guest_tpr(u64 mode)
 	/* the class decides, not the sub-class */
 	apic_write(APIC_TPR, 0x4f);
 	take_interrupts();
-	GUEST_ASSERT_EQ(hits, 1);
-	GUEST_ASSERT_EQ(order[0], 0x50);
+	ASSERT_ORDER(0x50);
 	apic_write(APIC_TPR, 0x40);
 	take_interrupts();
 	GUEST_ASSERT_EQ(hits, 1);
 	apic_write(APIC_TPR, 0x3f);
 	take_interrupts();
-	GUEST_ASSERT_EQ(hits, 2);
-	GUEST_ASSERT_EQ(order[1], 0x4f);
+	ASSERT_ORDER(0x50, 0x4f);
 }
 
 TEST_BOTH(tpr_masks, run_with_apic(guest_tpr, mode))
@@ -272,8 +258,7 @@ static void guest_tpr_15(u64 mode)
 	take_interrupts();
 	GUEST_ASSERT_EQ(hits, 0);
 	apic_send(0, DM_NMI | ICR_ASSERT);
-	GUEST_ASSERT_EQ(hits, 1);
-	GUEST_ASSERT_EQ(order[0], NMI_VECTOR);
+	ASSERT_ORDER(NMI_VECTOR);
 }
 
 /* CR8 = 15 holds back all interrupts, but no NMI. */
@@ -281,8 +266,7 @@ TEST_BOTH(tpr_lets_nmi_through, run_with_apic(guest_tpr_15, mode))
 
 static void guest_no_spurious(u64 mode)
 {
-	guest_handlers[0xff] = guest_log;
-	guest_handlers[0x41] = guest_log;
+	LOG_VECTORS(0x41, 0xff);
 	apic_start(mode);
 	self_ipi(0x41);
 	/* masked again before it can be taken: nothing, not a spurious one */
@@ -294,8 +278,7 @@ static void guest_no_spurious(u64 mode)
 		write_cr8(0);
 		take_interrupts();
 	}
-	GUEST_ASSERT_EQ(hits, 1);
-	GUEST_ASSERT_EQ(order[0], 0x41);
+	ASSERT_ORDER(0x41);
 }
 
 TEST(no_spurious_vector)

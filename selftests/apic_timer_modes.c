@@ -166,14 +166,15 @@ static void guest_pass(u64 deadline)
 	asm volatile("nop; cli" : : : "memory");
 }
 
-static void guest_deadline_zero(u64 mode)
+/* What @disarm does to it the timer survives, but not what it was set to. */
+static void disarmed(u64 mode, void (*disarm)(void))
 {
 	u64 deadline;
 
 	guest_timer_start(mode, LVT_DEADLINE);
 	deadline = rdtsc() + 200000;
 	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
-	wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+	disarm();
 	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_TSC_DEADLINE), 0);
 	guest_pass(deadline);
 	GUEST_ASSERT_EQ(hits, 0);
@@ -181,6 +182,16 @@ static void guest_deadline_zero(u64 mode)
 	wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + 50000);
 	while (!hits)
 		wait_interrupt();
+}
+
+static void write_zero(void)
+{
+	wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+}
+
+static void guest_deadline_zero(u64 mode)
+{
+	disarmed(mode, write_zero);
 }
 
 TEST(deadline_zero_disarms)
@@ -188,23 +199,16 @@ TEST(deadline_zero_disarms)
 	run_timer(guest_deadline_zero, XAPIC);
 }
 
-static void guest_deadline_mode_change(u64 mode)
+static void change_mode(void)
 {
-	u64 deadline;
-
-	guest_timer_start(mode, LVT_DEADLINE);
-	deadline = rdtsc() + 200000;
-	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
 	apic_write(APIC_LVT_TIMER, 0x41);
 	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_TSC_DEADLINE), 0);
 	apic_write(APIC_LVT_TIMER, LVT_DEADLINE | 0x41);
-	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_TSC_DEADLINE), 0);
-	guest_pass(deadline);
-	GUEST_ASSERT_EQ(hits, 0);
-	/* and can be armed again */
-	wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + 50000);
-	while (!hits)
-		wait_interrupt();
+}
+
+static void guest_deadline_mode_change(u64 mode)
+{
+	disarmed(mode, change_mode);
 }
 
 /* SDM 11.5.4.1: a change of the mode disarms the timer. */

@@ -577,27 +577,18 @@ TEST(inject_db)
 
 /* ---- interrupts held back ------------------------------------------------------- */
 
-static volatile u64 interrupts, nmis;
-
-static void on_interrupt(struct guest_regs *regs)
+static u64 counted(void)
 {
-	(void)regs;
-	interrupts++;
-}
-
-static void on_nmi(struct guest_regs *regs)
-{
-	(void)regs;
-	nmis++;
+	return event_counts[IRQ_VECTOR] * 16 + event_counts[NMI_VECTOR];
 }
 
 static void guest_blocked(void)
 {
-	guest_handlers[IRQ_VECTOR] = on_interrupt;
-	guest_handlers[NMI_VECTOR] = on_nmi;
+	guest_handlers[IRQ_VECTOR] = count_event;
+	guest_handlers[NMI_VECTOR] = count_event;
 	guest_sync(1, 0);
 	asm volatile("blocked_start: sti\n nop\n nop\n nop\n");
-	guest_sync(2, interrupts * 16 + nmis);
+	guest_sync(2, counted());
 }
 
 extern const char blocked_start[];
@@ -641,12 +632,12 @@ TEST(interrupt_blocked)
 
 static void guest_unblocked(void)
 {
-	guest_handlers[IRQ_VECTOR] = on_interrupt;
-	guest_handlers[NMI_VECTOR] = on_nmi;
+	guest_handlers[IRQ_VECTOR] = count_event;
+	guest_handlers[NMI_VECTOR] = count_event;
 	asm volatile("sti");
 	guest_sync(1, 0);
-	guest_sync(2, interrupts * 16 + nmis);
-	guest_sync(3, interrupts * 16 + nmis);
+	guest_sync(2, counted());
+	guest_sync(3, counted());
 }
 
 /* Nothing that was held back is lost. */
@@ -665,28 +656,26 @@ TEST(unblocked)
 	EXPECT_EQ(ASSERT_SYNC(vcpu, 3), dev_is_minivmm() ? 0x11 : 1);
 }
 
-static void on_apic_interrupt(struct guest_regs *regs)
+static u64 apic_counted(void)
 {
-	(void)regs;
-	interrupts++;
-	x2apic_eoi();
+	return event_counts[IRQ_VECTOR] + event_counts[IRQ_VECTOR + 1];
 }
 
 static void guest_apic_blocked(void)
 {
-	guest_handlers[IRQ_VECTOR] = on_apic_interrupt;
-	guest_handlers[IRQ_VECTOR + 1] = on_apic_interrupt;
+	guest_handlers[IRQ_VECTOR] = count_event_x2apic;
+	guest_handlers[IRQ_VECTOR + 1] = count_event_x2apic;
 	x2apic_enable();
 	guest_sync(1, 0);
 	asm volatile("sti");
 	wrmsr(X2APIC_MSR(APIC_SELF_IPI), IRQ_VECTOR);
 	wrmsr(X2APIC_MSR(APIC_SELF_IPI), IRQ_VECTOR + 1);
-	guest_sync(2, interrupts);
+	guest_sync(2, apic_counted());
 	asm volatile("nop");
-	guest_sync(3, interrupts);
+	guest_sync(3, apic_counted());
 	wrmsr(X2APIC_MSR(APIC_SELF_IPI), IRQ_VECTOR);
 	asm volatile("nop");
-	guest_sync(4, interrupts);
+	guest_sync(4, apic_counted());
 }
 
 /* The same with the CPU that delivers interrupts by itself */

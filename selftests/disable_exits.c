@@ -56,31 +56,17 @@ TEST(hlt_stays_in_the_guest)
 	}
 }
 
-static volatile u64 interrupts, nmis;
-
-static void on_interrupt(struct guest_regs *regs)
-{
-	(void)regs;
-	interrupts++;
-}
-
-static void on_nmi(struct guest_regs *regs)
-{
-	(void)regs;
-	nmis++;
-}
-
 static void guest_waits(void)
 {
-	guest_handlers[VECTOR] = on_interrupt;
-	guest_handlers[NMI_VECTOR] = on_nmi;
+	guest_handlers[VECTOR] = count_event;
+	guest_handlers[NMI_VECTOR] = count_event;
 	guest_sync(1, 0);
-	while (!interrupts)
+	while (!event_counts[VECTOR])
 		asm volatile("sti; hlt; cli" : : : "memory");
-	guest_sync(2, interrupts);
-	while (!nmis)
+	guest_sync(2, event_counts[VECTOR]);
+	while (!event_counts[NMI_VECTOR])
 		asm volatile("sti; hlt; cli" : : : "memory");
-	guest_sync(3, nmis);
+	guest_sync(3, event_counts[NMI_VECTOR]);
 }
 
 /* What the client injects ends it. */
@@ -101,21 +87,14 @@ TEST(client_wakes_it)
 	EXPECT_EQ(ASSERT_SYNC(vcpu, 3), 1);
 }
 
-static void on_apic_interrupt(struct guest_regs *regs)
-{
-	(void)regs;
-	interrupts++;
-	x2apic_eoi();
-}
-
 static void guest_waits_for_msi(void)
 {
-	guest_handlers[VECTOR] = on_apic_interrupt;
+	guest_handlers[VECTOR] = count_event_x2apic;
 	x2apic_enable();
 	guest_sync(1, 0);
-	while (interrupts < 20)
+	while (event_counts[VECTOR] < 20)
 		asm volatile("sti; hlt; cli" : : : "memory");
-	guest_sync(2, interrupts);
+	guest_sync(2, event_counts[VECTOR]);
 }
 
 static volatile bool stop;
@@ -150,15 +129,15 @@ static void guest_waits_for_timer(void)
 {
 	int i;
 
-	guest_handlers[VECTOR] = on_apic_interrupt;
+	guest_handlers[VECTOR] = count_event_x2apic;
 	x2apic_enable();
 	wrmsr(X2APIC_MSR(APIC_LVT_TIMER), VECTOR);
 	for (i = 0; i < 5; i++) {
 		wrmsr(X2APIC_MSR(APIC_TMICT), 100000);
-		while (interrupts == i)
+		while (event_counts[VECTOR] == i)
 			asm volatile("sti; hlt; cli" : : : "memory");
 	}
-	guest_sync(1, interrupts);
+	guest_sync(1, event_counts[VECTOR]);
 }
 
 TEST(timer_wakes_it)

@@ -3,6 +3,10 @@
 #include "guest.h"
 
 #define MSR_UNKNOWN	0x12345678
+#define MSR_IA32_DEBUGCTL	0x1d9
+#define DEBUGCTL_LBR		(1UL << 0)
+#define DEBUGCTL_BTF		(1UL << 1)
+#define DEBUGCTL_BTS		(1UL << 7)
 
 static void guest_round_trip(void)
 {
@@ -166,6 +170,29 @@ static void guest_linux_boot(void)
 TEST(linux_boot)
 {
 	run_guest(guest_linux_boot);
+}
+
+/*
+ * A kernel that steps over branches for a debugger sets BTF, with no CPUID bit to
+ * ask first. Other bits are of features that the guest does not have.
+ */
+static void guest_debugctl(void)
+{
+	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_DEBUGCTL), 0);
+	wrmsr(MSR_IA32_DEBUGCTL, DEBUGCTL_LBR);
+	wrmsr(MSR_IA32_DEBUGCTL, DEBUGCTL_BTF);
+	wrmsr(MSR_IA32_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF);
+	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_DEBUGCTL), 0);
+	GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_DEBUGCTL, DEBUGCTL_BTS), GP_VECTOR);
+	GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_DEBUGCTL,
+				   DEBUGCTL_BTF | DEBUGCTL_BTS), GP_VECTOR);
+	GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_DEBUGCTL, 1UL << 63), GP_VECTOR);
+	wrmsr(MSR_IA32_DEBUGCTL, 0);
+}
+
+TEST(debugctl)
+{
+	run_guest(guest_debugctl);
 }
 
 static void guest_vmx_msrs(void)

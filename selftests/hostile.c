@@ -216,24 +216,34 @@ static void setup_some_mode(struct vcpu *vcpu)
 	}
 }
 
-TEST(random_code)
+/* Guests in some mode or other, of which @spoil makes something else */
+static void run_many(int guests, void (*spoil)(struct vcpu *vcpu))
 {
 	struct vcpu *vcpu;
-	int i;
 
 	need_interruptible_guests();
-	for (i = 0; i < 250; i++) {
+	while (guests--) {
 		vcpu = vcpu_create(vm_create(), 0);
 		setup_some_mode(vcpu);
-		fill_random(vm_gpa(vcpu->vm, BLOB_GPA), 4096);
+		spoil(vcpu);
 		run_a_while(vcpu);
 		vm_free(vcpu->vm);
 	}
 	expect_device_works();
 }
 
+static void spoil_code(struct vcpu *vcpu)
+{
+	fill_random(vm_gpa(vcpu->vm, BLOB_GPA), 4096);
+}
+
+TEST(random_code)
+{
+	run_many(250, spoil_code);
+}
+
 /* Instructions that exit, between random ones: the handlers' own inputs */
-TEST(random_exits)
+static void place_exits(struct vcpu *vcpu)
 {
 	static const char * const exits[] = {
 		"\x0f\xa2", "\x0f\x30", "\x0f\x32", "\x0f\x01\xd1",
@@ -245,32 +255,26 @@ TEST(random_exits)
 		"\x8e\xd0", "\xf3\xa4", "\xf3\xaa", "\xf0\x0f\xb1\x0f",
 		"\x0f\xc1\x07", "\x87\x07", "\xff\x28", "\xff\x18",
 	};
-	struct minivmm_regs regs;
-	struct vcpu *vcpu;
-	u8 *code;
-	int i, j;
+	struct minivmm_regs regs = vcpu_regs(vcpu);
+	u8 *code = vm_gpa(vcpu->vm, BLOB_GPA);
+	int i;
 
-	need_interruptible_guests();
-	for (i = 0; i < 250; i++) {
-		vcpu = vcpu_create(vm_create(), 0);
-		setup_some_mode(vcpu);
-		code = vm_gpa(vcpu->vm, BLOB_GPA);
-		for (j = 0; j < 64; j++)
-			memcpy(code + 4 * j, exits[next_random() %
-						   ARRAY_SIZE(exits)], 4);
-		regs = vcpu_regs(vcpu);
-		for (j = 0; j < 8; j++)
-			(&regs.rax)[j] = next_random() >> next_random() % 64;
-		if (next_random() % 2)
-			regs.rdi = MMIO_GPA + next_random() % 8192;
-		if (next_random() % 2)
-			regs.rsi = MMIO_GPA + next_random() % 8192;
-		regs.rsp = STACK_TOP(0);
-		vcpu_set_regs(vcpu, &regs);
-		run_a_while(vcpu);
-		vm_free(vcpu->vm);
-	}
-	expect_device_works();
+	for (i = 0; i < 64; i++)
+		memcpy(code + 4 * i, exits[next_random() % ARRAY_SIZE(exits)],
+		       4);
+	for (i = 0; i < 8; i++)
+		(&regs.rax)[i] = next_random() >> next_random() % 64;
+	if (next_random() % 2)
+		regs.rdi = MMIO_GPA + next_random() % 8192;
+	if (next_random() % 2)
+		regs.rsi = MMIO_GPA + next_random() % 8192;
+	regs.rsp = STACK_TOP(0);
+	vcpu_set_regs(vcpu, &regs);
+}
+
+TEST(random_exits)
+{
+	run_many(250, place_exits);
 }
 
 static void spoil_state(struct vcpu *vcpu)
@@ -281,6 +285,8 @@ static void spoil_state(struct vcpu *vcpu)
 	struct minivmm_debugregs debugregs;
 	struct minivmm_xsave xsave;
 
+	if (next_random() % 2)
+		fill_random(vm_gpa(vcpu->vm, BLOB_GPA), 256);
 	spoil(&sregs, sizeof(sregs), next_random() % 4);
 	ioctl(vcpu->fd, MINIVMM_SET_SREGS, &sregs);
 	spoil(&regs, sizeof(regs), next_random() % 8);
@@ -297,38 +303,19 @@ static void spoil_state(struct vcpu *vcpu)
 
 TEST(random_state)
 {
-	struct vcpu *vcpu;
-	int i;
-
-	need_interruptible_guests();
-	for (i = 0; i < 400; i++) {
-		vcpu = vcpu_create(vm_create(), 0);
-		setup_some_mode(vcpu);
-		if (next_random() % 2)
-			fill_random(vm_gpa(vcpu->vm, BLOB_GPA), 256);
-		spoil_state(vcpu);
-		run_a_while(vcpu);
-		vm_free(vcpu->vm);
-	}
-	expect_device_works();
+	run_many(400, spoil_state);
 }
 
 /* Page tables and descriptor tables with random bits */
+static void spoil_tables(struct vcpu *vcpu)
+{
+	fill_random(vm_gpa(vcpu->vm, BLOB_GPA), 256);
+	fill_random(vm_gpa(vcpu->vm, IDT_GPA), 4096);
+	spoil(vm_gpa(vcpu->vm, GDT_GPA), GDT_LIMIT + 1, 32);
+	spoil(vm_gpa(vcpu->vm, PML4_GPA), 0x18000, 2000);
+}
+
 TEST(random_tables)
 {
-	struct vcpu *vcpu;
-	int i;
-
-	need_interruptible_guests();
-	for (i = 0; i < 250; i++) {
-		vcpu = vcpu_create(vm_create(), 0);
-		setup_some_mode(vcpu);
-		fill_random(vm_gpa(vcpu->vm, BLOB_GPA), 256);
-		fill_random(vm_gpa(vcpu->vm, IDT_GPA), 4096);
-		spoil(vm_gpa(vcpu->vm, GDT_GPA), GDT_LIMIT + 1, 32);
-		spoil(vm_gpa(vcpu->vm, PML4_GPA), 0x18000, 2000);
-		run_a_while(vcpu);
-		vm_free(vcpu->vm);
-	}
-	expect_device_works();
+	run_many(250, spoil_tables);
 }

@@ -253,12 +253,22 @@ TEST(mremap)
 /* ------------------------------------------------------------------------ */
 /* Copy on write                                                             */
 
-/* In the child: wait for a byte, then compare; the exit status says how. */
-static void child_checks(int fd, u64 *memory, u64 expected)
+/* A child that waits for a byte, then compares; the exit status says how. */
+struct checker {
+	int pipe[2];
+	pid_t pid;
+};
+
+static struct checker fork_checker(u64 *memory, u64 expected)
 {
+	struct checker child;
 	char byte;
 
-	if (read(fd, &byte, 1) != 1)
+	ASSERT_OK(pipe(child.pipe));
+	child.pid = ASSERT_OK(fork());
+	if (child.pid)
+		return child;
+	if (read(child.pipe[0], &byte, 1) != 1)
 		_exit(2);
 	if (*memory != expected)
 		_exit(1);
@@ -266,25 +276,28 @@ static void child_checks(int fd, u64 *memory, u64 expected)
 	_exit(0);
 }
 
+static void let_check(const struct checker *child)
+{
+	int status;
+
+	ASSERT_EQ(write(child->pipe[1], "x", 1), 1);
+	ASSERT_EQ(waitpid(child->pid, &status, 0), child->pid);
+	ASSERT_EQ(status, 0);
+}
+
 TEST(fork)
 {
 	u64 *memory = map_small(2);
 	struct vcpu *vcpu = server(memory, 2 * PAGE_SIZE, 0);
-	int fds[2], status;
-	pid_t pid;
+	struct checker child;
 
 	guest_write(vcpu, 0, 1);
-	ASSERT_OK(pipe(fds));
-	pid = ASSERT_OK(fork());
-	if (!pid)
-		child_checks(fds[0], memory, 1);
+	child = fork_checker(memory, 1);
 	/* The guest goes on in what its process has, the parent. */
 	EXPECT_EQ(guest_read(vcpu, 0), 1);
 	guest_write(vcpu, 0, 2);
 	EXPECT_EQ(*memory, 2);
-	ASSERT_EQ(write(fds[1], "x", 1), 1);
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	ASSERT_EQ(status, 0);
+	let_check(&child);
 	EXPECT_EQ(guest_read(vcpu, 0), 2);
 	*memory = 3;
 	EXPECT_EQ(guest_read(vcpu, 0), 3);
@@ -295,22 +308,16 @@ TEST(fork_parent_writes)
 {
 	u64 *memory = map_small(1);
 	struct vcpu *vcpu = server(memory, PAGE_SIZE, 0);
-	int fds[2], status;
-	pid_t pid;
+	struct checker child;
 
 	guest_write(vcpu, 0, 1);
-	ASSERT_OK(pipe(fds));
-	pid = ASSERT_OK(fork());
-	if (!pid)
-		child_checks(fds[0], memory, 1);
+	child = fork_checker(memory, 1);
 	EXPECT_EQ(guest_read(vcpu, 0), 1);
 	*memory = 2;
 	EXPECT_EQ(guest_read(vcpu, 0), 2);
 	guest_write(vcpu, 0, 3);
 	EXPECT_EQ(*memory, 3);
-	ASSERT_EQ(write(fds[1], "x", 1), 1);
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	ASSERT_EQ(status, 0);
+	let_check(&child);
 	EXPECT_EQ(guest_read(vcpu, 0), 3);
 }
 

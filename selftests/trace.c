@@ -373,20 +373,12 @@ TEST(cpuid)
 
 #define VECTOR	0x41
 
-static volatile int interrupts;
-
-static void guest_on_interrupt(struct guest_regs *regs)
-{
-	(void)regs;
-	interrupts++;
-}
-
 static void guest_interrupted(void)
 {
-	guest_handlers[VECTOR] = guest_on_interrupt;
+	guest_handlers[VECTOR] = count_event;
 	guest_sync(1, 0);
 	asm volatile("sti; nop; nop; cli" : : : "memory");
-	GUEST_ASSERT_EQ(interrupts, 1);
+	GUEST_ASSERT_EQ(event_counts[VECTOR], 1);
 }
 
 static void run_interrupted(void)

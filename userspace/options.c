@@ -7,6 +7,7 @@
 #include "options.h"
 #include "ram.h"
 #include "report.h"
+#include "unix_socket.h"
 
 #define PAGE_SIZE		4096
 
@@ -21,13 +22,8 @@ static u64 unit(const char *suffix)
 	return 0;
 }
 
-/**
- * parse_memory - the argument of -m
- * @text: a number, of MiB unless K, M or G follows
- *
- * Return: bytes. Ends the process when there is anything wrong with it.
- */
-u64 parse_memory(const char *text)
+/* A number, of MiB unless K, M or G follows */
+static u64 parse_memory(const char *text)
 {
 	unsigned long long n;
 	u64 bytes, scale;
@@ -47,13 +43,7 @@ u64 parse_memory(const char *text)
 	return bytes;
 }
 
-/**
- * parse_cpus - the argument of -c
- * @text: a number
- *
- * Return: how many CPUs. Ends the process when there is anything wrong with it.
- */
-unsigned int parse_cpus(const char *text)
+static unsigned int parse_cpus(const char *text)
 {
 	unsigned long n;
 	char *end;
@@ -67,13 +57,7 @@ unsigned int parse_cpus(const char *text)
 	return n;
 }
 
-/**
- * parse_irqchip - the argument of --irqchip
- * @text: kernel, split or user
- *
- * Return: the mode. Ends the process if it is none.
- */
-enum irqchip_mode parse_irqchip(const char *text)
+static enum irqchip_mode parse_irqchip(const char *text)
 {
 	if (!strcmp(text, "kernel"))
 		return IRQCHIP_KERNEL;
@@ -82,4 +66,43 @@ enum irqchip_mode parse_irqchip(const char *text)
 	if (!strcmp(text, "user"))
 		return IRQCHIP_USER;
 	die(EXIT_SETUP, "--irqchip %s: kernel, split and user are possible", text);
+}
+
+/**
+ * parse_machine_option - one of MACHINE_OPTIONS
+ * @option: its letter
+ * @text: its argument; the process ends when there is anything wrong with it
+ * @machine: what it is of
+ * @memory: the machine's, in bytes
+ *
+ * Return: false if it is another option.
+ */
+bool parse_machine_option(int option, const char *text, struct machine_options *machine,
+			  u64 *memory)
+{
+	static struct unix_address control, migrate_to;
+
+	switch (option) {
+	case 'm':
+		*memory = parse_memory(text);
+		return true;
+	case 'c':
+		machine->cpus = parse_cpus(text);
+		return true;
+	case 'I':
+		machine->irqchip = parse_irqchip(text);
+		return true;
+	case 'd':
+		machine->device = text;
+		return true;
+	case 'C':
+		control = parse_unix("--control", text);
+		machine->control = &control;
+		return true;
+	case 'T':
+		migrate_to = parse_unix("--migrate-to", text);
+		machine->migrate_to = &migrate_to;
+		return true;
+	}
+	return false;
 }

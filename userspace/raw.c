@@ -55,42 +55,18 @@ static void parse_options(struct raw_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "mode", required_argument, NULL, 'M' },
-		{ "mem", required_argument, NULL, 'm' },
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "irqchip", required_argument, NULL, 'I' },
-		{ "dev", required_argument, NULL, 'd' },
-		{ "control", required_argument, NULL, 'C' },
-		{ "migrate-to", required_argument, NULL, 'T' },
+		MACHINE_OPTIONS,
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	static struct unix_address control, migrate_to;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "m:c:h", options, NULL)) != -1) {
+		if (parse_machine_option(c, optarg, &o->machine, &o->memory))
+			continue;
 		switch (c) {
 		case 'M':
 			o->mode = parse_mode(optarg);
-			break;
-		case 'm':
-			o->memory = parse_memory(optarg);
-			break;
-		case 'c':
-			o->machine.cpus = parse_cpus(optarg);
-			break;
-		case 'I':
-			o->machine.irqchip = parse_irqchip(optarg);
-			break;
-		case 'd':
-			o->machine.device = optarg;
-			break;
-		case 'C':
-			control = parse_unix("--control", optarg);
-			o->machine.control = &control;
-			break;
-		case 'T':
-			migrate_to = parse_unix("--migrate-to", optarg);
-			o->machine.migrate_to = &migrate_to;
 			break;
 		case 'h':
 			print_help();

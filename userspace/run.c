@@ -64,22 +64,19 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "params", required_argument, NULL, 'p' },
-		{ "mem", required_argument, NULL, 'm' },
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "irqchip", required_argument, NULL, 'I' },
-		{ "dev", required_argument, NULL, 'd' },
+		MACHINE_OPTIONS,
 		{ "restore", required_argument, NULL, 'R' },
 		{ "incoming", required_argument, NULL, 'N' },
-		{ "control", required_argument, NULL, 'C' },
-		{ "migrate-to", required_argument, NULL, 'T' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	static struct unix_address control, migrate_to, incoming;
+	static struct unix_address incoming;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "k:i:p:m:c:h", options, NULL)) != -1) {
 		o->described |= !!strchr("kipmcI", c);
+		if (parse_machine_option(c, optarg, &o->machine, &o->memory))
+			continue;
 		switch (c) {
 		case 'k':
 			o->kernel = optarg;
@@ -90,32 +87,12 @@ static void parse_options(struct run_options *o, int argc, char **argv)
 		case 'p':
 			o->cmdline = optarg;
 			break;
-		case 'm':
-			o->memory = parse_memory(optarg);
-			break;
-		case 'c':
-			o->machine.cpus = parse_cpus(optarg);
-			break;
-		case 'I':
-			o->machine.irqchip = parse_irqchip(optarg);
-			break;
-		case 'd':
-			o->machine.device = optarg;
-			break;
 		case 'R':
 			o->restore = optarg;
 			break;
 		case 'N':
 			incoming = parse_unix("--incoming", optarg);
 			o->incoming = &incoming;
-			break;
-		case 'C':
-			control = parse_unix("--control", optarg);
-			o->machine.control = &control;
-			break;
-		case 'T':
-			migrate_to = parse_unix("--migrate-to", optarg);
-			o->machine.migrate_to = &migrate_to;
 			break;
 		case 'h':
 			print_help();

@@ -312,13 +312,6 @@ static void save_segments(struct mv_vcpu *vcpu, u32 groups)
 	}
 }
 
-/* PAE paging: the CPU keeps the four PDPTEs in registers (SDM 4.4.1). */
-static bool pae_paging(const struct mv_vcpu *vcpu)
-{
-	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) &&
-	       !(vcpu->efer & EFER_LMA);
-}
-
 /*
  * VMX operation fixes some bits (SDM 24.8): NE and VMXE here, since an
  * unrestricted guest has PE and PG to itself. The read shadows show the guest
@@ -339,7 +332,7 @@ static void load_crs(struct mv_vcpu *vcpu)
 	if (vcpu->efer & EFER_LMA)
 		entry |= VM_ENTRY_IA32E_MODE;
 	vmcs_write(VM_ENTRY_CONTROLS, entry);
-	for (i = 0; pae_paging(vcpu) && i < 4; i++)
+	for (i = 0; mv_pae_paging(vcpu) && i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, vcpu->pdptr[i]);
 }
 
@@ -353,7 +346,7 @@ static void save_crs(struct mv_vcpu *vcpu)
 	vcpu->cr3 = vmcs_read(GUEST_CR3);
 	vcpu->cr4 = (vmcs_read(GUEST_CR4) & CR4_GUEST_OWNED) |
 		    (vcpu->cr4 & ~CR4_GUEST_OWNED);
-	for (i = 0; pae_paging(vcpu) && i < 4; i++)
+	for (i = 0; mv_pae_paging(vcpu) && i < 4; i++)
 		vcpu->pdptr[i] = vmcs_read(GUEST_PDPTR0 + 2 * i);
 }
 

@@ -9,58 +9,6 @@
 #include <linux/uaccess.h>
 #include "../core.h"
 
-/* Those that this CPU cannot leave out go on, as with KVM. */
-static int disable_exits(struct mv_vm *vm, u64 exits)
-{
-	int ret = -EINVAL;
-
-	if (exits & ~(u64)MINIVMM_X86_DISABLE_VALID_EXITS)
-		return ret;
-	mutex_lock(&vm->lock);
-	if (!vm->nr_vcpus) {
-		vm->disabled_exits |= exits & MV_DISABLE_EXITS;
-		ret = 0;
-	}
-	mutex_unlock(&vm->lock);
-	return ret;
-}
-
-static int enable_cap(struct mv_vm *vm, void __user *argp)
-{
-	struct minivmm_enable_cap cap;
-
-	if (copy_from_user(&cap, argp, sizeof(cap)))
-		return -EFAULT;
-	if (cap.flags)
-		return -EINVAL;
-	switch (cap.cap) {
-	case MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-		return mv_set_dirty_options(vm, cap.args[0]);
-	case MINIVMM_CAP_SPLIT_IRQCHIP:
-		return mv_split_irqchip(vm, cap.args[0]);
-	case MINIVMM_CAP_X2APIC_API:
-		if (cap.args[0] & ~MV_X2APIC_API_FLAGS)
-			return -EINVAL;
-		if (cap.args[0] & MINIVMM_X2APIC_API_USE_32BIT_IDS)
-			vm->x2apic_format_32 = true;
-		if (cap.args[0] & MINIVMM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
-			vm->x2apic_no_broadcast_quirk = true;
-		return 0;
-	case MINIVMM_CAP_X86_DISABLE_EXITS:
-		return disable_exits(vm, cap.args[0]);
-	case MINIVMM_CAP_X86_TRIPLE_FAULT_EVENT:
-		WRITE_ONCE(vm->triple_fault_event, cap.args[0]);
-		return 0;
-	case MINIVMM_CAP_X86_USER_SPACE_MSR:
-		if (cap.args[0] & ~(u64)MV_MSR_EXIT_REASONS)
-			return -EINVAL;
-		WRITE_ONCE(vm->msr_exits, cap.args[0]);
-		return 0;
-	default:
-		return mv_vm_enable_cap(vm, &cap);
-	}
-}
-
 static int get_irqchip(struct mv_vm *vm, struct minivmm_irqchip __user *user)
 {
 	struct minivmm_irqchip *state = memdup_user(user, sizeof(*state));
@@ -190,8 +138,6 @@ static int ioeventfd(struct mv_vm *vm, void __user *argp)
 int mv_irq_ioctl(struct mv_vm *vm, unsigned int cmd, void __user *argp)
 {
 	switch (cmd) {
-	case MINIVMM_ENABLE_CAP:
-		return enable_cap(vm, argp);
 	case MINIVMM_CREATE_IRQCHIP:
 		return mv_create_irqchip(vm);
 	case MINIVMM_GET_IRQCHIP:

@@ -15,10 +15,24 @@ void guest_log_nmi(struct guest_regs *regs)
 	order[hits++] = regs->vector;
 }
 
+void log_vectors(const u8 *vectors, int nr)
+{
+	while (nr--)
+		guest_handlers[vectors[nr]] = guest_log;
+}
+
+void assert_order(const u8 *vectors, int nr)
+{
+	int i;
+
+	GUEST_ASSERT_EQ(hits, nr);
+	for (i = 0; i < nr; i++)
+		GUEST_ASSERT_EQ(order[i], vectors[i]);
+}
+
 void guest_receiver(void)
 {
-	guest_handlers[0x41] = guest_log;
-	guest_handlers[0x51] = guest_log;
+	LOG_VECTORS(0x41, 0x51);
 	guest_handlers[NMI_VECTOR] = guest_log_nmi;
 	for (;;) {
 		guest_sync(1, hits);

@@ -43,6 +43,18 @@ void guest_log(struct guest_regs *regs);
 /** guest_log_nmi - one that only logs */
 void guest_log_nmi(struct guest_regs *regs);
 
+void log_vectors(const u8 *vectors, int nr);
+void assert_order(const u8 *vectors, int nr);
+
+/** LOG_VECTORS - the guest's interrupts of these vectors are logged */
+#define LOG_VECTORS(...)						\
+	log_vectors((const u8 []){ __VA_ARGS__ },			\
+		    sizeof((const u8 []){ __VA_ARGS__ }))
+/** ASSERT_ORDER - the guest has logged these, in this order, and no others */
+#define ASSERT_ORDER(...)						\
+	assert_order((const u8 []){ __VA_ARGS__ },			\
+		     sizeof((const u8 []){ __VA_ARGS__ }))
+
 static inline void self_ipi(u32 vector)
 {
 	apic_send(0, ICR_SELF | ICR_ASSERT | vector);

@@ -15,6 +15,12 @@ void guest_done(void);
 u64 guest_to_user(u64 (*fn)(u64 arg), u64 arg, u64 user_rsp);
 
 guest_handler_t guest_handlers[256];
+volatile u64 event_counts[256];
+
+void count_event(struct guest_regs *regs)
+{
+	event_counts[regs->vector]++;
+}
 
 static void call_host(struct guest_call *call)
 {

@@ -60,6 +60,10 @@ typedef void (*guest_handler_t)(struct guest_regs *regs);
  */
 extern guest_handler_t guest_handlers[256];
 
+/** count_event - a handler that counts in event_counts[], by vector */
+void count_event(struct guest_regs *regs);
+extern volatile u64 event_counts[256];
+
 #define GUEST_NO_FAULT	0x100
 
 /**

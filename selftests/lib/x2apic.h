@@ -45,6 +45,13 @@ static inline void x2apic_eoi(void)
 	wrmsr(X2APIC_MSR(APIC_EOI), 0);
 }
 
+/** count_event_x2apic - count_event() for an interrupt that wants an EOI */
+static inline void count_event_x2apic(struct guest_regs *regs)
+{
+	count_event(regs);
+	x2apic_eoi();
+}
+
 /** x2apic_icr - send an IPI, after all that was written to memory before */
 static inline void x2apic_icr(u64 to, u64 what)
 {
