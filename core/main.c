@@ -200,6 +200,8 @@ int mv_register_backend(const struct mv_ops *ops)
 		pr_err("minivmm: %s: another back end is loaded\n", ops->name);
 		return -EBUSY;
 	}
+	/* Not the number of the last time, which may be another's by now. */
+	mv_dev.minor = MISC_DYNAMIC_MINOR;
 	ret = misc_register(&mv_dev);
 	if (ret)
 		mv_ops = NULL;
