@@ -28,6 +28,7 @@
 
 #include "alu.h"
 #include "core.h"
+#include "fetch.h"
 #include "insn_cache.h"
 #include "trace.h"
 
@@ -55,8 +56,9 @@ struct operand {
 
 /**
  * struct mv_mmio - the instruction under emulation
- * @cache: instructions before it
- * @insn: decoded, in @cache; NULL: not yet
+ * @code: where instructions before it were fetched
+ * @decoded: and what they were
+ * @insn: decoded, in @decoded; NULL: not yet
  * @op: insn->mem, and ES:rDI of MOVS and CMPS
  * @part: the part under way in the current phase: 2 * operand + part
  * @to_read: a bit for each part that has yet to be read
@@ -64,7 +66,8 @@ struct operand {
  * @to_device: that has yet to be written to a device
  */
 struct mv_mmio {
-	struct mv_insn_cache cache;
+	struct mv_code_cache code;
+	struct mv_insn_cache decoded;
 	const struct mv_insn *insn;
 	struct operand op[NR_OPERANDS];
 	unsigned int part;
@@ -656,20 +659,12 @@ static int emulate(struct mv_vcpu *vcpu)
 	return read_operands(vcpu);
 }
 
-/* Bytes at @bytes, zeros behind them; or an error of mv_fetch_insn() */
-static int fetch(struct mv_vcpu *vcpu, u64 bytes[2], struct mv_fault *fault)
-{
-	bytes[0] = 0;
-	bytes[1] = 0;
-	return mv_fetch_insn(vcpu, (u8 *)bytes, MV_INSN_MAX, fault);
-}
-
 static int decode(struct mv_vcpu *vcpu, const u64 bytes[2], unsigned int len)
 {
 	struct mv_mmio *m = vcpu->mmio;
 	int error = 0;
 
-	m->insn = mv_decode_again(&m->cache, vcpu->rip, bytes, len,
+	m->insn = mv_decode_again(&m->decoded, vcpu->rip, bytes, len,
 				  insn_mode(vcpu), &error);
 	return error;
 }
@@ -744,7 +739,7 @@ u32 mv_mmio_atomic(struct mv_vcpu *vcpu)
 		return MV_STATE_LAZY;
 	vcpu->mmio->insn = NULL;
 	pagefault_disable();
-	len = fetch(vcpu, bytes, &unused);
+	len = mv_fetch_again(vcpu, &vcpu->mmio->code, bytes, &unused);
 	pagefault_enable();
 	if (len <= 0 || decode(vcpu, bytes, len))
 		return MV_STATE_LAZY;
@@ -766,7 +761,7 @@ static bool decode_slowly(struct mv_vcpu *vcpu, int *ret)
 	u64 bytes[2];
 	int len, error;
 
-	len = fetch(vcpu, bytes, &fault);
+	len = mv_fetch_again(vcpu, &vcpu->mmio->code, bytes, &fault);
 	if (len == -EFAULT)
 		*ret = give_fault(vcpu, &fault);
 	else if (len < 0)
