@@ -64,7 +64,8 @@ static bool faulted;
 static struct mv_fault last_fault;
 
 static struct minivmm_run run_page;
-static struct mv_vcpu vcpu = { .run = &run_page };
+static struct mv_vm vm = { .iobus = (void *)&run_page };	/* not NULL */
+static struct mv_vcpu vcpu = { .vm = &vm, .run = &run_page };
 
 static const char *reason;
 

@@ -47,7 +47,9 @@ void pagefault_enable(void);
 #define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE) /* as there */
 #define READ_ONCE(x)		(*(volatile __typeof__(x) *)&(x))
 #define BITS_PER_LONG		64
+#define likely(x)		(x)
 #define unlikely(x)		(x)
+#define rcu_access_pointer(p)	READ_ONCE(p)
 #define set_bit(nr, word)	__atomic_fetch_or(word, BIT(nr), __ATOMIC_SEQ_CST)
 #define ____cacheline_aligned_in_smp
 
