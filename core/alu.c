@@ -15,18 +15,6 @@
 			  X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF)
 
 /**
- * mv_truncate() - the low bytes of a value
- * @value: any value
- * @size: 1, 2, 4 or 8 bytes
- *
- * Return: @value with all bits above @size bytes cleared.
- */
-u64 mv_truncate(u64 value, unsigned int size)
-{
-	return value & (~0ULL >> (64 - 8 * size));
-}
-
-/**
  * mv_sign_extend() - extend a signed value to 64 bits
  * @value: its low @size bytes count
  * @size: 1, 2, 4 or 8 bytes

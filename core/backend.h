@@ -23,6 +23,7 @@
 #include <linux/minivmm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/rcuwait.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -745,6 +746,12 @@ void mv_apic_timer_fire(struct mv_vcpu *vcpu, u64 now);
 bool mv_extint_pending(struct mv_vcpu *vcpu);
 u8 mv_extint_take(struct mv_vcpu *vcpu);
 bool mv_interrupt_waits(struct mv_vcpu *vcpu);
+
+/* Could an access be for anyone in the kernel, but for a local APIC? */
+static inline bool mv_has_devices(const struct mv_vm *vm)
+{
+	return rcu_access_pointer(vm->iobus) || rcu_access_pointer(vm->zones);
+}
 
 /* Has the debugger asked for one of these? */
 static inline bool mv_debugging(const struct mv_vcpu *vcpu, u32 control)

@@ -139,7 +139,6 @@ bool mv_gpa_is_ram(struct mv_vcpu *vcpu, u64 gpa, bool write);
  * May sleep. A range may cross pages but never a slot's end.
  */
 int mv_read_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data, unsigned int len);
-int mv_read_gpa_16(struct mv_vcpu *vcpu, u64 gpa, u64 data[2]);
 int mv_write_gpa(struct mv_vcpu *vcpu, u64 gpa, const void *data,
 		 unsigned int len);
 unsigned long mv_gpa_to_hva(struct mv_vcpu *vcpu, u64 gpa, bool write);
@@ -188,6 +187,24 @@ int mv_clear_dirty_log(struct mv_vm *vm,
  */
 int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		  struct mv_fault *fault);
+
+#define MV_PATH_MAX	4
+#define MV_NO_PATH	(MV_PATH_MAX + 1)
+
+/**
+ * struct mv_path - the page-table entries that a walk has used
+ * @nr: how many: none without paging; or MV_NO_PATH
+ * @hva: where the client has them, of the root first
+ * @pte: what they were
+ */
+struct mv_path {
+	unsigned int nr;
+	unsigned long hva[MV_PATH_MAX];
+	u64 pte[MV_PATH_MAX];
+};
+
+int mv_code_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+		   struct mv_path *path, struct mv_fault *fault);
 int mv_translate(struct mv_vcpu *vcpu, struct minivmm_translation *tr);
 u32 mv_cpl_access(struct mv_vcpu *vcpu);
 
@@ -209,6 +226,9 @@ int mv_linearize(struct mv_vcpu *vcpu, enum mv_seg seg, u64 offset,
 		 unsigned int len, bool write, u64 *gva,
 		 struct mv_fault *fault);
 u32 mv_linear_state(const struct mv_vcpu *vcpu, enum mv_seg seg);
+
+/* ---- fetch.c: the bytes of an instruction ----------------------------------*/
+
 /* Reads up to @max bytes of instruction at RIP; how many, or -errno as above */
 int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
 		  struct mv_fault *fault);

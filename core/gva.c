@@ -18,7 +18,6 @@
 #include <asm/trapnr.h>
 
 #include "core.h"
-#include "decode.h"
 
 #define PTE_P		BIT_ULL(0)
 #define PTE_W		BIT_ULL(1)
@@ -34,7 +33,7 @@
 #define PF_RESERVED	BIT(3)
 #define PF_PKEY		BIT(5)
 
-#define MAX_LEVELS	4
+#define MAX_LEVELS	MV_PATH_MAX
 
 /**
  * struct paging - how the guest's paging mode reads its tables
@@ -59,8 +58,9 @@ struct paging {
  * @mode: the paging mode, once more for each try
  * @pte: the entries used, by level
  * @pte_gpa: where each lies
+ * @pte_hva: and where that is in the client
  * @level: the level that maps the page: 1 for 4 KiB
- * @rights: PTE_U and PTE_W if all entries have them, PTE_NX if any has
+ * @rights: PTE_U, PTE_W and PTE_A if all entries have them, PTE_NX if any has
  * @error: #PF error code when the walk fails
  */
 struct walk {
@@ -69,6 +69,7 @@ struct walk {
 	struct paging mode;
 	u64 pte[MAX_LEVELS + 1];
 	u64 pte_gpa[MAX_LEVELS + 1];
+	unsigned long pte_hva[MAX_LEVELS + 1];
 	int level;
 	u64 rights;
 	u32 error;
@@ -200,6 +201,7 @@ static int read_pte(struct mv_vcpu *vcpu, struct walk *w, int level,
 	hva = mv_gpa_to_hva(vcpu, gpa, false);
 	if (IS_ERR_VALUE(hva))
 		return -EFAULT;
+	w->pte_hva[level] = hva;
 	if (mode->entry_size == 8)
 		return get_user(w->pte[level], (u64 __user *)hva);
 	err = get_user(pte32, (u32 __user *)hva);
@@ -217,7 +219,7 @@ static int walk_tables(struct mv_vcpu *vcpu, struct walk *w)
 	u64 table = w->mode.root;
 	int level;
 
-	w->rights = PTE_U | PTE_W;
+	w->rights = PTE_U | PTE_W | PTE_A;
 	for (level = w->mode.levels; ; level--) {
 		u64 pte;
 
@@ -230,7 +232,7 @@ static int walk_tables(struct mv_vcpu *vcpu, struct walk *w)
 			w->error = PF_PRESENT | PF_RESERVED;
 			return -EFAULT;
 		}
-		w->rights &= pte | ~(PTE_U | PTE_W);
+		w->rights &= pte | ~(PTE_U | PTE_W | PTE_A);
 		w->rights |= pte & PTE_NX;
 		w->level = level;
 		if (is_leaf(vcpu, &w->mode, level, pte))
@@ -422,18 +424,34 @@ static int try_walk(struct mv_vcpu *vcpu, struct walk *w)
 /* How often the guest can win the race for its tables before it gets a fault */
 #define MAX_TRIES	64
 
-static int walk_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+static int walk_to_gpa(struct mv_vcpu *vcpu, struct walk *w, u64 *gpa,
 		       struct mv_fault *fault)
 {
-	struct walk w = { .gva = gva, .access = access };
 	int err = -EAGAIN;
 	int i;
 
 	for (i = 0; i < MAX_TRIES && err == -EAGAIN; i++)
-		err = try_walk(vcpu, &w);
+		err = try_walk(vcpu, w);
 	if (err)
-		return page_fault(vcpu, &w, fault);
-	*gpa = mapped_gpa(&w);
+		return page_fault(vcpu, w, fault);
+	*gpa = mapped_gpa(w);
+	return 0;
+}
+
+/* @w->gva and @w->access say what is wanted; the rest stays 0 without paging. */
+static int translate(struct mv_vcpu *vcpu, struct walk *w, u64 *gpa,
+		     struct mv_fault *fault)
+{
+	mv_need(vcpu, MV_STATE_CRS);
+	if (vcpu->efer & EFER_LMA) {
+		if (!canonical(w->gva))
+			return simple_fault(vcpu, X86_TRAP_GP, fault);
+	} else {
+		w->gva = (u32)w->gva;
+	}
+	if (vcpu->cr0 & X86_CR0_PG)
+		return walk_to_gpa(vcpu, w, gpa, fault);
+	*gpa = w->gva;
 	return 0;
 }
 
@@ -454,16 +472,47 @@ static int walk_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		  struct mv_fault *fault)
 {
-	mv_need(vcpu, MV_STATE_CRS);
-	if (vcpu->efer & EFER_LMA) {
-		if (!canonical(gva))
-			return simple_fault(vcpu, X86_TRAP_GP, fault);
-	} else {
-		gva = (u32)gva;
+	struct walk w = { .gva = gva, .access = access };
+
+	return translate(vcpu, &w, gpa, fault);
+}
+
+/**
+ * mv_code_to_gpa() - the same for an instruction fetch, and which way it went
+ * @vcpu: the vCPU
+ * @gva: linear address
+ * @access: MV_ACCESS_FETCH, or with MV_ACCESS_USER
+ * @gpa: the guest-physical address
+ * @path: the entries of the guest's tables
+ * @fault: what the guest must get when that fails
+ *
+ * While CR0, CR3, CR4, EFER, the slots and the entries in @path are what they
+ * were, another walk would end at the same address and change nothing in the
+ * tables.
+ *
+ * Context: as mv_gva_to_gpa().
+ * Return: 0, with @path->nr MV_NO_PATH if nothing like that can be said: an
+ * accessed flag was not set before; or the tables are not those of 4-level
+ * paging, for which it is not worth it. Or -EFAULT with @fault filled in.
+ */
+int mv_code_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+		   struct mv_path *path, struct mv_fault *fault)
+{
+	struct walk w = { .gva = gva, .access = access };
+	int err = translate(vcpu, &w, gpa, fault);
+	int level;
+
+	path->nr = 0;
+	if (err || !(vcpu->cr0 & X86_CR0_PG))
+		return err;
+	if (!(vcpu->efer & EFER_LMA) || !(w.rights & PTE_A)) {
+		path->nr = MV_NO_PATH;
+		return 0;
 	}
-	if (vcpu->cr0 & X86_CR0_PG)
-		return walk_to_gpa(vcpu, gva, access, gpa, fault);
-	*gpa = gva;
+	for (level = w.mode.levels; level >= w.level; level--) {
+		path->hva[path->nr] = w.pte_hva[level];
+		path->pte[path->nr++] = w.pte[level];
+	}
 	return 0;
 }
 
@@ -703,79 +752,4 @@ int mv_linearize(struct mv_vcpu *vcpu, enum mv_seg seg, u64 offset,
 		return 0;
 	return simple_fault(vcpu, seg == MV_SS ? X86_TRAP_SS : X86_TRAP_GP,
 			    fault);
-}
-
-/* The linear address of RIP, and how many bytes CS has from there */
-static unsigned int code_range(const struct mv_vcpu *vcpu, unsigned int max,
-			       u64 *gva)
-{
-	const struct mv_segment *cs = &vcpu->seg[MV_CS];
-	u32 eip = vcpu->rip;
-
-	if (mv_is_64bit(vcpu)) {
-		*gva = vcpu->rip;
-		return max;
-	}
-	*gva = (u32)(cs->base + eip);
-	if (eip > cs->limit)
-		return 0;
-	return min_t(u64, max, (u64)cs->limit - eip + 1);
-}
-
-/* The usual case: all the bytes there can be, in one page, and one to spare */
-static int fetch_at_once(struct mv_vcpu *vcpu, u64 gva, u8 *buf, u32 access,
-			 struct mv_fault *fault)
-{
-	u64 gpa, bytes[2];
-	int err = mv_gva_to_gpa(vcpu, gva, access, &gpa, fault);
-
-	if (err)
-		return err;
-	err = no_ram(mv_read_gpa_16(vcpu, gpa, bytes));
-	if (err)
-		return err;
-	memcpy(buf, bytes, MV_INSN_MAX);
-	return MV_INSN_MAX;
-}
-
-/**
- * mv_fetch_insn() - the bytes of the instruction at RIP
- * @vcpu: the vCPU
- * @buf: where to
- * @max: how many at most
- * @fault: what the guest must get for -EFAULT
- *
- * An instruction may be shorter than @max and the page after it missing, so
- * only a first byte that cannot be had is an error.
- *
- * Context: may sleep, unless page faults are disabled and MV_STATE_CODE and
- * MV_STATE_CRS are valid: then it also fails where it had to.
- * Return: bytes read, -EFAULT, -ENXIO where there is no RAM.
- */
-int mv_fetch_insn(struct mv_vcpu *vcpu, u8 *buf, unsigned int max,
-		  struct mv_fault *fault)
-{
-	u32 access = MV_ACCESS_FETCH | mv_cpl_access(vcpu);
-	unsigned int len, first;
-	struct mv_fault later;
-	u64 gva;
-	int err;
-
-	mv_need(vcpu, MV_STATE_CODE);
-	len = code_range(vcpu, max, &gva);
-	if (!len)
-		return simple_fault(vcpu, X86_TRAP_GP, fault);
-
-	if (len == MV_INSN_MAX && left_in_page(gva, 16) == 16)
-		return fetch_at_once(vcpu, gva, buf, access, fault);
-
-	first = left_in_page(gva, len);
-	err = mv_read_gva(vcpu, gva, buf, first, access, fault);
-	if (err)
-		return err;
-	if (first < len &&
-	    mv_read_gva(vcpu, gva + first, buf + first, len - first, access,
-			&later))
-		len = first;
-	return len;
 }

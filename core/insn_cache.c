@@ -16,25 +16,28 @@
  * @bytes: the instruction, at most MV_INSN_MAX bytes and zeros behind them
  * @len: how many
  * @mode: default operand and address size
- * @error: why NULL was returned: MV_DECODE_*
+ * @insn: the instruction, good until the next call; or NULL
  *
- * Context: any. Return: the instruction, good until the next call; or NULL.
+ * Context: any. Return: 0, or MV_DECODE_* with @insn NULL.
  */
-const struct mv_insn *mv_decode_again(struct mv_insn_cache *cache, u64 rip,
-				      const u64 bytes[2], unsigned int len,
-				      enum mv_insn_mode mode, int *error)
+int mv_decode_again(struct mv_insn_cache *cache, u64 rip, const u64 bytes[2],
+		    unsigned int len, enum mv_insn_mode mode,
+		    const struct mv_insn **insn)
 {
 	struct mv_decoded *entry;
+	int error = 0;
 
 	entry = &cache->entry[(rip ^ rip >> 3) % MV_INSN_CACHE];
 	if (entry->insn.len && entry->insn.len <= len &&
 	    entry->bytes[0] == bytes[0] && entry->bytes[1] == bytes[1] &&
 	    entry->mode == mode)
-		return &entry->insn;
+		goto done;
 
-	*error = mv_decode(&entry->insn, (const u8 *)bytes, len, mode);
+	error = mv_decode(&entry->insn, (const u8 *)bytes, len, mode);
 	entry->bytes[0] = bytes[0];
 	entry->bytes[1] = bytes[1];
 	entry->mode = mode;
-	return *error ? NULL : &entry->insn;
+done:
+	*insn = error ? NULL : &entry->insn;
+	return error;
 }

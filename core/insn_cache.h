@@ -27,8 +27,8 @@ struct mv_insn_cache {
 	struct mv_decoded entry[MV_INSN_CACHE];
 };
 
-const struct mv_insn *mv_decode_again(struct mv_insn_cache *cache, u64 rip,
-				      const u64 bytes[2], unsigned int len,
-				      enum mv_insn_mode mode, int *error);
+int mv_decode_again(struct mv_insn_cache *cache, u64 rip, const u64 bytes[2],
+		    unsigned int len, enum mv_insn_mode mode,
+		    const struct mv_insn **insn);
 
 #endif

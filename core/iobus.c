@@ -23,27 +23,28 @@ struct mv_iobus {
 	struct mv_iodev *dev[];
 };
 
-static int compare_u64(u64 a, u64 b)
+static int order(bool less)
 {
-	return a < b ? -1 : a > b;
+	return less ? -1 : 1;
 }
 
 static int compare(const struct mv_iodev *a, const struct mv_iodev *b)
 {
-	int ret = compare_u64(a->space, b->space);
-
-	if (!ret)
-		ret = compare_u64(a->doorbell, b->doorbell);
-	if (!ret)
-		ret = compare_u64(a->base, b->base);
-	if (ret || !a->doorbell)
-		return ret;
-	ret = compare_u64(a->len, b->len);
-	if (!ret)
-		ret = compare_u64(b->any_data, a->any_data);
-	if (!ret && !a->any_data)
-		ret = compare_u64(a->data, b->data);
-	return ret;
+	if (a->space != b->space)
+		return order(a->space < b->space);
+	if (a->doorbell != b->doorbell)
+		return order(b->doorbell);
+	if (a->base != b->base)
+		return order(a->base < b->base);
+	if (!a->doorbell)
+		return 0;
+	if (a->len != b->len)
+		return order(a->len < b->len);
+	if (a->any_data != b->any_data)
+		return order(a->any_data);
+	if (a->any_data || a->data == b->data)
+		return 0;
+	return order(a->data < b->data);
 }
 
 /* How many devices do not come after @key */
@@ -316,8 +317,6 @@ bool mv_iobus_read(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 	const struct mv_iobus *bus;
 	int idx;
 
-	if (!rcu_access_pointer(vm->iobus))
-		return false;
 	idx = srcu_read_lock(&vm->irq_srcu);
 	bus = srcu_dereference(vm->iobus, &vm->irq_srcu);
 	if (bus)
@@ -347,8 +346,6 @@ bool mv_iobus_write(struct mv_vm *vm, enum mv_io_space space, u64 addr,
 	const struct mv_iobus *bus;
 	int idx;
 
-	if (!rcu_access_pointer(vm->iobus))
-		return false;
 	idx = srcu_read_lock(&vm->irq_srcu);
 	bus = srcu_dereference(vm->iobus, &vm->irq_srcu);
 	if (bus) {
@@ -375,7 +372,7 @@ static bool ring(struct mv_vcpu *vcpu, enum mv_io_space space, u64 addr,
 	const struct mv_iobus *bus;
 	int idx;
 
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !rcu_access_pointer(vm->iobus))
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		return false;
 	idx = srcu_read_lock(&vm->irq_srcu);
 	bus = srcu_dereference(vm->iobus, &vm->irq_srcu);

@@ -28,6 +28,7 @@
 
 #include "alu.h"
 #include "core.h"
+#include "fetch.h"
 #include "insn_cache.h"
 #include "trace.h"
 
@@ -55,8 +56,9 @@ struct operand {
 
 /**
  * struct mv_mmio - the instruction under emulation
- * @cache: instructions before it
- * @insn: decoded, in @cache; NULL: not yet
+ * @code: where instructions before it were fetched
+ * @decoded: and what they were
+ * @insn: decoded, in @decoded; NULL: not yet
  * @op: insn->mem, and ES:rDI of MOVS and CMPS
  * @part: the part under way in the current phase: 2 * operand + part
  * @to_read: a bit for each part that has yet to be read
@@ -64,7 +66,8 @@ struct operand {
  * @to_device: that has yet to be written to a device
  */
 struct mv_mmio {
-	struct mv_insn_cache cache;
+	struct mv_code_cache code;
+	struct mv_insn_cache decoded;
 	const struct mv_insn *insn;
 	struct operand op[NR_OPERANDS];
 	unsigned int part;
@@ -166,7 +169,7 @@ static int translate(struct mv_vcpu *vcpu, struct operand *op,
 		     const struct mv_insn_mem *mem, struct mv_fault *fault)
 {
 	const struct mv_insn *insn = vcpu->mmio->insn;
-	u32 access = mv_cpl_access(vcpu) | (op->writes ? MV_ACCESS_WRITE : 0);
+	u32 access;
 	u64 gva;
 	int ret;
 
@@ -183,6 +186,7 @@ static int translate(struct mv_vcpu *vcpu, struct operand *op,
 		op->device = true;
 		return 0;
 	}
+	access = mv_cpl_access(vcpu) | (op->writes ? MV_ACCESS_WRITE : 0);
 	ret = mv_gva_to_gpa(vcpu, gva, access, &op->gpa[0], fault);
 	if (ret || !op->len[1])
 		return ret;
@@ -279,6 +283,10 @@ static void compute_to_memory(const struct mv_vcpu *vcpu, struct operand *op,
 	const struct mv_insn *insn = vcpu->mmio->insn;
 	u64 old = op->value;
 
+	if (likely(insn->op == MV_OP_MOV)) {
+		op->value = mv_truncate(src, insn->mem_size);
+		return;
+	}
 	if (insn->op == MV_OP_CMPXCHG) {
 		compute_cmpxchg(vcpu, op, res);
 		return;
@@ -296,7 +304,7 @@ static void compute_to_reg(const struct mv_vcpu *vcpu, const struct operand *op,
 
 	if (insn->op == MV_OP_MOVSX)
 		value = mv_sign_extend(value, insn->mem_size);
-	else if (insn->op != MV_OP_MOVZX)
+	else if (insn->op != MV_OP_MOVZX && insn->op != MV_OP_MOV)
 		value = mv_alu(insn->op, insn->reg_size, insn_reg(vcpu), value,
 			       &res->rflags);
 	if (insn->op != MV_OP_CMP)
@@ -463,9 +471,9 @@ static void trace_part(struct operand *op, unsigned int part, u32 type)
 
 /*
  * Devices in the kernel, the vCPU's local APIC first, and the ring of writes
- * that can wait. True if the part that m->part says is read or written.
+ * that can wait.
  */
-static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
+static bool ask_devices(struct mv_vcpu *vcpu, bool write)
 {
 	unsigned int part = vcpu->mmio->part;
 	struct operand *op = &vcpu->mmio->op[part / 2];
@@ -488,6 +496,14 @@ static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
 		trace_part(op, part, write ? MV_TRACE_MMIO_WRITE :
 					     MV_TRACE_MMIO_READ);
 	return done;
+}
+
+/* True if the part that m->part says has been read or written. */
+static bool ask_kernel(struct mv_vcpu *vcpu, bool write)
+{
+	if (!vcpu->lapic && !mv_has_devices(vcpu->vm))
+		return false;
+	return ask_devices(vcpu, write);
 }
 
 /* Let user space access the part of a device that m->part says. */
@@ -656,22 +672,12 @@ static int emulate(struct mv_vcpu *vcpu)
 	return read_operands(vcpu);
 }
 
-/* Bytes at @bytes, zeros behind them; or an error of mv_fetch_insn() */
-static int fetch(struct mv_vcpu *vcpu, u64 bytes[2], struct mv_fault *fault)
-{
-	bytes[0] = 0;
-	bytes[1] = 0;
-	return mv_fetch_insn(vcpu, (u8 *)bytes, MV_INSN_MAX, fault);
-}
-
 static int decode(struct mv_vcpu *vcpu, const u64 bytes[2], unsigned int len)
 {
 	struct mv_mmio *m = vcpu->mmio;
-	int error = 0;
 
-	m->insn = mv_decode_again(&m->cache, vcpu->rip, bytes, len,
-				  insn_mode(vcpu), &error);
-	return error;
+	return mv_decode_again(&m->decoded, vcpu->rip, bytes, len,
+			       insn_mode(vcpu), &m->insn);
 }
 
 /*
@@ -744,7 +750,7 @@ u32 mv_mmio_atomic(struct mv_vcpu *vcpu)
 		return MV_STATE_LAZY;
 	vcpu->mmio->insn = NULL;
 	pagefault_disable();
-	len = fetch(vcpu, bytes, &unused);
+	len = mv_fetch_again(vcpu, &vcpu->mmio->code, bytes, &unused);
 	pagefault_enable();
 	if (len <= 0 || decode(vcpu, bytes, len))
 		return MV_STATE_LAZY;
@@ -766,7 +772,7 @@ static bool decode_slowly(struct mv_vcpu *vcpu, int *ret)
 	u64 bytes[2];
 	int len, error;
 
-	len = fetch(vcpu, bytes, &fault);
+	len = mv_fetch_again(vcpu, &vcpu->mmio->code, bytes, &fault);
 	if (len == -EFAULT)
 		*ret = give_fault(vcpu, &fault);
 	else if (len < 0)

@@ -211,6 +211,8 @@ static bool kernel_access(struct mv_vcpu *vcpu, void *data)
 	u16 port = vcpu->exit.pio.port;
 	u8 size = vcpu->exit.pio.size;
 
+	if (!mv_has_devices(vm))
+		return false;
 	if (vcpu->exit.pio.in)
 		return mv_iobus_read(vm, MV_SPACE_PORT, port, size, data);
 	return mv_iobus_write(vm, MV_SPACE_PORT, port, size, data) ||

@@ -160,29 +160,6 @@ static int access_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data,
 	return ret;
 }
 
-/**
- * mv_read_gpa_16() - the same for 16 bytes that lie in one page
- * @vcpu: the vCPU
- * @gpa: guest-physical address
- * @data: what is there
- *
- * Every instruction that is emulated comes through here; a copy of fixed size
- * takes a third of what the general one does.
- *
- * Context: may sleep. Return: 0, -ENXIO, -EFAULT.
- */
-int mv_read_gpa_16(struct mv_vcpu *vcpu, u64 gpa, u64 data[2])
-{
-	unsigned long hva = mv_gpa_to_hva(vcpu, gpa, false);
-
-	if (IS_ERR_VALUE(hva))
-		return -ENXIO;
-	if (get_user(data[0], (u64 __user *)hva) ||
-	    get_user(data[1], (u64 __user *)hva + 1))
-		return -EFAULT;
-	return 0;
-}
-
 int mv_read_gpa(struct mv_vcpu *vcpu, u64 gpa, void *data, unsigned int len)
 {
 	return access_gpa(vcpu, gpa, data, len, false);

@@ -395,9 +395,10 @@ static int vcpu_ioctl_locked(struct mv_vcpu *vcpu, unsigned int cmd,
 {
 	void __user *argp = (void __user *)arg;
 
-	switch (cmd) {
-	case MINIVMM_RUN:
+	/* Without jump tables (retpolines) a switch is a search. */
+	if (likely(cmd == MINIVMM_RUN))
 		return arg ? -EINVAL : mv_vcpu_run(vcpu);
+	switch (cmd) {
 	case MINIVMM_GET_REGS:
 		return vcpu_get_regs(vcpu, argp);
 	case MINIVMM_SET_REGS:

@@ -377,7 +377,7 @@ static bool handle_io(struct mv_vcpu *vcpu, struct vmx_host *host)
 		vcpu->exit.pio.seg = vcpu->exit.pio.in ? MV_ES :
 							 (info >> 15) & 7;
 		vmx_save_lazy(vcpu, MV_STATE_CRS | MV_STATE_SEGS);
-	} else if (!vcpu->exit.pio.in &&
+	} else if (!vcpu->exit.pio.in && mv_has_devices(vcpu->vm) &&
 		   mv_ring_port(vcpu, vcpu->exit.pio.port,
 				vcpu->exit.pio.size)) {
 		return skip(vcpu);

@@ -21,7 +21,8 @@
 
 #define DR7_RESET	0x400UL	/* bit 10 is always 1 (SDM 18.2.4) */
 
-static DEFINE_PER_CPU(void *, vmxon_region);
+/* The physical address of its VMXON region */
+static DEFINE_PER_CPU(u64, vmxon_region);
 static DEFINE_PER_CPU(u64, last_to_run);	/* the vCPU's serial number */
 
 /* The same on every CPU and for as long as the kernel runs */
@@ -36,7 +37,9 @@ static void free_vmxon_regions(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		free_page((unsigned long)per_cpu(vmxon_region, cpu));
+		if (per_cpu(vmxon_region, cpu))
+			free_page((unsigned long)
+				  __va(per_cpu(vmxon_region, cpu)));
 }
 
 /**
@@ -56,7 +59,7 @@ int vmx_host_init(void)
 			return -ENOMEM;
 		}
 		*page = vmx_config.revision;
-		per_cpu(vmxon_region, cpu) = page;
+		per_cpu(vmxon_region, cpu) = __pa(page);
 	}
 	host_const.star = hw_rdmsr(MSR_STAR);
 	host_const.lstar = hw_rdmsr(MSR_LSTAR);
@@ -119,12 +122,12 @@ int vmx_begin(struct mv_vcpu *vcpu, struct vmx_host *host)
 	if (unlikely(host->cr4 & X86_CR4_VMXE))
 		return -EBUSY;
 	hw_write_cr4(host->cr4 | X86_CR4_VMXE);
-	if (unlikely(vmx_vmxon(__pa(__this_cpu_read(vmxon_region)))))
+	if (unlikely(vmx_vmxon(this_cpu_ptr(&vmxon_region))))
 		goto cr4_off;
 	/* VMCLEAR puts a new region into a state VMPTRLD accepts. */
-	if (unlikely(vmx->fresh && vmx_vmclear(__pa(vmx->vmcs))))
+	if (unlikely(vmx->fresh && vmx_vmclear(&vmx->vmcs_pa)))
 		goto vmx_off;
-	if (unlikely(vmx_vmptrld(__pa(vmx->vmcs))))
+	if (unlikely(vmx_vmptrld(&vmx->vmcs_pa)))
 		goto vmx_off;
 	__this_cpu_write(vmx_current, vcpu);
 	return 0;
@@ -149,7 +152,7 @@ void vmx_end(struct mv_vcpu *vcpu, struct vmx_host *host)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
 	__this_cpu_write(vmx_current, NULL);
-	WARN_ON_ONCE(vmx_vmclear(__pa(to_vmx(vcpu)->vmcs)));
+	WARN_ON_ONCE(vmx_vmclear(&to_vmx(vcpu)->vmcs_pa));
 	to_vmx(vcpu)->launched = false;
 	vmx_vmxoff();
 	hw_write_cr4(host->cr4);

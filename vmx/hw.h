@@ -66,28 +66,31 @@ static __always_inline void vmcs_write(unsigned long field, u64 value)
 		vmx_access_failed("VMWRITE", field);
 }
 
-/* These return true on VMfail (SDM 31.2). */
+/*
+ * These return true on VMfail (SDM 31.2). Their operand is a physical address
+ * in memory.
+ */
 
-static inline bool vmx_vmclear(u64 pa)
+static inline bool vmx_vmclear(const u64 *pa)
 {
 	bool failed;
 
 	asm volatile("vmclear %[pa]" : "=@ccbe" (failed)
-		     : [pa] "m" (pa) : "memory");
+		     : [pa] "m" (*pa) : "memory");
 	return failed;
 }
 
-static inline bool vmx_vmptrld(u64 pa)
+static inline bool vmx_vmptrld(const u64 *pa)
 {
 	bool failed;
 
 	asm volatile("vmptrld %[pa]" : "=@ccbe" (failed)
-		     : [pa] "m" (pa) : "memory");
+		     : [pa] "m" (*pa) : "memory");
 	return failed;
 }
 
 /* Also true on #GP: the firmware forbids VMX on this CPU (SDM 24.7). */
-static inline bool vmx_vmxon(u64 pa)
+static inline bool vmx_vmxon(const u64 *pa)
 {
 	bool failed = true;
 
@@ -95,7 +98,7 @@ static inline bool vmx_vmxon(u64 pa)
 		     "setbe %[failed]\n"
 		     "2:\n"
 		     _ASM_EXTABLE(1b, 2b)
-		     : [failed] "+r" (failed) : [pa] "m" (pa) : "cc", "memory");
+		     : [failed] "+r" (failed) : [pa] "m" (*pa) : "cc", "memory");
 	return failed;
 }
 

@@ -130,27 +130,27 @@ void vmx_host_event(u8 vector)
  */
 void vmx_run(struct mv_vcpu *vcpu)
 {
-	struct vmx_host host;
+	struct vmx_host *host = &to_vmx(vcpu)->host;
 	int budget = EXITS_PER_SECTION;
-	int err = vmx_begin(vcpu, &host);
+	int err = vmx_begin(vcpu, host);
 
 	if (unlikely(err)) {
 		vcpu->exit.reason = err == -EBUSY ? MV_EXIT_BUSY : MV_EXIT_BUG;
 		return;
 	}
-	vmx_host_save(vcpu, &host);
+	vmx_host_save(vcpu, host);
 	flush_stale(vcpu);
 	vmx_pml_begin(vcpu);
 
 	vcpu->exit.reason = MV_EXIT_NONE;
-	while (run_once(vcpu, &host) && --budget)
+	while (run_once(vcpu, host) && --budget)
 		;
 
 	if (to_vmx(vcpu)->logging)
 		vmx_pml_empty(vcpu);
 	vmx_save_hot(vcpu);
-	vmx_host_restore(vcpu, &host);
-	vmx_end(vcpu, &host);
+	vmx_host_restore(vcpu, host);
+	vmx_end(vcpu, host);
 }
 
 /**
@@ -163,15 +163,15 @@ void vmx_run(struct mv_vcpu *vcpu)
  */
 void vmx_fetch(struct mv_vcpu *vcpu, u32 groups)
 {
-	struct vmx_host host;
+	struct vmx_host *host = &to_vmx(vcpu)->host;
 	unsigned long flags;
 	int err;
 
 	local_irq_save(flags);
-	err = vmx_begin(vcpu, &host);
+	err = vmx_begin(vcpu, host);
 	if (!err) {
 		vmx_save_lazy(vcpu, groups);
-		vmx_end(vcpu, &host);
+		vmx_end(vcpu, host);
 	}
 	local_irq_restore(flags);
 	if (err) {

@@ -119,6 +119,7 @@ int vmx_vcpu_create(struct mv_vcpu *vcpu)
 		if (!vmx->pml)
 			goto free_vmcs;
 	}
+	vmx->vmcs_pa = __pa(vmx->vmcs);
 	*(u32 *)vmx->vmcs = vmx_config.revision;
 	vmx->fresh = true;
 	vmx->cpu = -1;
@@ -387,8 +388,8 @@ static void load_msrs(struct mv_vcpu *vcpu)
 		vmcs_write(TSC_MULTIPLIER, vcpu->tsc_ratio);
 }
 
-/* What exits rarely change */
-static void load_rare(struct mv_vcpu *vcpu, u32 dirty)
+/* What exits rarely change. Its stack frame is not for every entry to set up. */
+static noinline void load_rare(struct mv_vcpu *vcpu, u32 dirty)
 {
 	if (dirty & MV_STATE_SEGS)
 		load_segments(vcpu, dirty);

@@ -43,6 +43,24 @@ struct vmx_config {
 enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ };
 
 /**
+ * struct vmx_host - the host's state that a run section sets aside
+ * @syscall_msrs: STAR, LSTAR and SFMASK hold the guest's values
+ * @tsc_aux_loaded: so does TSC_AUX
+ * @drs_loaded: so do DR0 to DR3
+ */
+struct vmx_host {
+	u64 cr4;
+	struct desc_ptr gdt, idt;
+	u16 ds, es, fs, gs, ldt;
+	u64 fs_base, kernel_gs_base;
+	u64 debugctl, pebs, test_ctrl;
+	u64 tsc_aux;
+	u64 spec_ctrl;
+	unsigned long dr[4], dr7;
+	bool syscall_msrs, tsc_aux_loaded, drs_loaded;
+};
+
+/**
  * struct vmx_vcpu - what VMX needs for one vCPU
  * @vmcs: the VMCS; active on a CPU only inside the run section
  * @fresh: the VMCS has never been written
@@ -55,6 +73,8 @@ enum vmx_injecting { VMX_INJ_NONE, VMX_INJ_EXCEPTION, VMX_INJ_NMI, VMX_INJ_IRQ }
  * @host_cr3, @host_cr4, @host_fs_base: as they stand in the host-state area
  * @host_rsp: likewise; kept by the entry stub
  * @pml: what the CPU logs; a page, or NULL
+ * @vmcs_pa: physical address of @vmcs
+ * @host: for the section under way; here, since a stack's would be cleared
  * @logging: it does, or will from the next entry on
  * @timer: the VMX-preemption timer's value as it stands in the VMCS
  * @threshold: likewise the TPR threshold
@@ -78,30 +98,14 @@ struct vmx_vcpu {
 	bool logging;
 	u64 *pml;
 	u64 serial;
+	u64 vmcs_pa;
+	struct vmx_host host;
 };
 
 /* The four-level EPT of one VM */
 struct vmx_vm {
 	u64 *root;
 	u64 eptp;
-};
-
-/**
- * struct vmx_host - the host's state that a run section sets aside
- * @syscall_msrs: STAR, LSTAR and SFMASK hold the guest's values
- * @tsc_aux_loaded: so does TSC_AUX
- * @drs_loaded: so do DR0 to DR3
- */
-struct vmx_host {
-	u64 cr4;
-	struct desc_ptr gdt, idt;
-	u16 ds, es, fs, gs, ldt;
-	u64 fs_base, kernel_gs_base;
-	u64 debugctl, pebs, test_ctrl;
-	u64 tsc_aux;
-	u64 spec_ctrl;
-	unsigned long dr[4], dr7;
-	bool syscall_msrs, tsc_aux_loaded, drs_loaded;
 };
 
 /* ---- main.c --------------------------------------------------------------- */

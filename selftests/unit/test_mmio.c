@@ -17,6 +17,7 @@
 #include "alu.h"
 #include "core.h"
 #include "decode.h"
+#include "fetch.h"
 #include "kselftest.h"
 #include "rand.h"
 
@@ -63,7 +64,8 @@ static bool faulted;
 static struct mv_fault last_fault;
 
 static struct minivmm_run run_page;
-static struct mv_vcpu vcpu = { .run = &run_page };
+static struct mv_vm vm = { .iobus = (void *)&run_page };	/* not NULL */
+static struct mv_vcpu vcpu = { .vm = &vm, .run = &run_page };
 
 static const char *reason;
 
@@ -93,15 +95,15 @@ void pagefault_enable(void)
 	faults_disabled = false;
 }
 
-int mv_fetch_insn(struct mv_vcpu *v, u8 *buf, unsigned int max,
-		  struct mv_fault *fault)
+int mv_fetch_again(struct mv_vcpu *v, struct mv_code_cache *cache,
+		   u64 bytes[2], struct mv_fault *fault)
 {
 	if (faults_disabled && code_is_away)
 		return -EFAULT;
-	if (max > fetchable)
-		max = fetchable;
-	memcpy(buf, (const u8 *)(uintptr_t)v->rip, max);
-	return max;
+	bytes[0] = 0;
+	bytes[1] = 0;
+	memcpy(bytes, (const u8 *)(uintptr_t)v->rip, fetchable);
+	return fetchable;
 }
 
 u32 mv_linear_state(const struct mv_vcpu *v, enum mv_seg seg)
