@@ -400,6 +400,29 @@ static const struct mv_slot *faulting_slot(struct mv_vcpu *vcpu)
 	return slot;
 }
 
+/*
+ * No slot is there, but perhaps vm->apic_page can be: see apic_page.c. A slot
+ * that comes now zaps it afterwards.
+ */
+static bool map_apic_page(struct mv_vcpu *vcpu)
+{
+	struct mv_vm *vm = vcpu->vm;
+	u64 gfn = vcpu->exit.fault.gpa >> PAGE_SHIFT;
+	raw_spinlock_t *lock = &region_of(vm, gfn)->lock;
+	bool map;
+
+	if (gfn != MV_APIC_BASE >> PAGE_SHIFT || !vm->apic_page ||
+	    vcpu->exit.fault.fetch || vcpu->page_cache.nr != MV_PAGE_CACHE)
+		return false;
+	raw_spin_lock(lock);
+	map = !atomic_read(&vm->apics_away) && !mv_find_slot(vcpu, gfn);
+	if (map)
+		mv_ops->map(vm, gfn, __pa(vm->apic_page) >> PAGE_SHIFT, 0,
+			    MV_MAP_WRITE | MV_MAP_DATA, &vcpu->page_cache);
+	raw_spin_unlock(lock);
+	return map;
+}
+
 static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu)
 {
 	struct mv_held_pages *held = &vcpu->held;
@@ -407,7 +430,7 @@ static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu)
 	struct host_pages pages = { .page = &held->page[held->nr] };
 
 	if (!slot)
-		return MV_FAULT_DEVICE;
+		return map_apic_page(vcpu) ? MV_FAULT_MAPPED : MV_FAULT_DEVICE;
 	if (!prepared(vcpu))
 		return MV_FAULT_SLEEP;
 	start_lookup(vcpu, slot, &pages);

@@ -247,11 +247,18 @@ static void unlink_hva(struct mv_vm *vm, struct mv_slot *slot)
 	raw_spin_unlock_irq(&vm->mmu_lock);
 }
 
-/* The notifier knows a slot before, and until after, anything can be mapped. */
+/*
+ * The notifier knows a slot before, and until after, anything can be mapped. A
+ * slot hides the local APICs.
+ */
 static void link_slot(struct mv_vm *vm, struct mv_slot *slot)
 {
 	link_hva(vm, slot);
 	latch_tree_insert(&slot->gfn_node, &vm->slots->by_gfn, &gfn_order);
+	if ((MV_APIC_BASE >> PAGE_SHIFT) - slot->gfn < slot->npages) {
+		mv_apic_page_zap(vm);
+		mv_flush_guest_tlbs(vm);
+	}
 }
 
 /*
