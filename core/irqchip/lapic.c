@@ -636,10 +636,12 @@ int mv_get_lapic(struct mv_vcpu *vcpu, struct minivmm_lapic_state *state)
 	mv_apic_set_reg(lapic, APIC_PROCPRI, processor_priority(vcpu));
 	memcpy(state->regs, lapic->regs, sizeof(state->regs));
 	*(u32 *)(state->regs + APIC_TMCCT) = mv_apic_timer_count(vcpu);
+	/* whatever a CPU let the guest write there */
+	*(u32 *)(state->regs + APIC_ID) = id << 24;
 	if (!mv_apic_is_x2apic(vcpu))
 		return 0;
-	*(u32 *)(state->regs + APIC_ID) =
-		vcpu->vm->x2apic_format_32 ? id : id << 24;
+	if (vcpu->vm->x2apic_format_32)
+		*(u32 *)(state->regs + APIC_ID) = id;
 	*(u32 *)(state->regs + APIC_ICR2) = mv_apic_icr(lapic) >> 32;
 	*(u32 *)(state->regs + APIC_ICR + 4) = 0;
 	return 0;
