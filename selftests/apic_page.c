@@ -47,9 +47,10 @@ static void need_apicv(void)
 		SKIP("no virtual-interrupt delivery");
 }
 
-#define ACCESSES	300
+/* Fewer than there are vectors above the exceptions' */
+#define ACCESSES	200
 
-/* What guest_accesses() does, 300 times */
+/* What guest_accesses() does, so often */
 static volatile u32 access_reg, access_value;
 static volatile bool access_writes;
 
@@ -154,13 +155,20 @@ TEST(task_priority_without_exit)
 	EXPECT_EQ(vcpu_apic_reg(a.vcpu, APIC_TPR), 0x30);
 }
 
+/* Each ends one: that of vector 0 exits on KVM, which some pin may have. */
 TEST(eoi_without_exit)
 {
 	struct accessor a;
+	u32 i;
 
 	need_apicv();
 	a = accessor(true);
+	ASSERT_SYNC(a.vcpu, 1);
+	ASSERT_SYNC(a.vcpu, 2);
+	for (i = 0x10; i < 0x80; i += 0x10)
+		vcpu_set_apic_reg(a.vcpu, APIC_ISR + i, ~0U);
 	expect_exits(&a, APIC_EOI, 0);
+	EXPECT_EQ(vcpu_apic_reg(a.vcpu, APIC_ISR + 0x10), 0xffffff);
 }
 
 TEST(icr_without_exit)
@@ -204,7 +212,7 @@ TEST(logged)
 	vm = a.vcpu->vm;
 	ASSERT_OK(vm_set_slot(vm, 0, MINIVMM_MEM_LOG_DIRTY_PAGES, 0,
 			      VM_MEM_SIZE, vm->mem));
-	expect_exits(&a, APIC_EOI, 0);
+	expect_exits(&a, APIC_TPR, 0);
 	expect_exits(&a, APIC_LVT_PMC, 1);
 }
 
@@ -439,6 +447,8 @@ TEST(across_the_ends)
 	u32 word = 0xbeef;
 	int reason, count = 0;
 
+	if (!dev_is_minivmm())
+		SKIP("KVM takes some of it for the APIC's");
 	while ((reason = vcpu_run(vcpu)) == MINIVMM_EXIT_MMIO) {
 		u64 gpa = vcpu->run->mmio.phys_addr;
 
@@ -451,9 +461,12 @@ TEST(across_the_ends)
 	ASSERT_EQ(vcpu_guest_call(vcpu, reason, NULL), GUEST_DONE);
 }
 
-#define RMW(insn, ...) \
-	asm volatile(insn : : [reg]"r"(XAPIC_GPA + rmw_reg), ##__VA_ARGS__ \
-		     : "memory", "cc")
+#define RMW(insn, ...)							\
+	do {								\
+		asm volatile(insn					\
+			     : : [reg]"r"(XAPIC_GPA + rmw_reg),		\
+			     ##__VA_ARGS__ : "memory", "cc");		\
+	} while (0)
 
 static void guest_rmw_one(u32 rmw_reg, u32 fixed)
 {
@@ -920,12 +933,10 @@ TEST(hostile)
 {
 	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(hostile); i++) {
-		/* In Bochs that is the end of the machine, where it can be. */
-		if (hostile[i] == hostile_code && !dev_is_minivmm())
-			continue;
+	if (!dev_is_minivmm())
+		SKIP("KVM emulates on and on; Bochs stops at code in the page");
+	for (i = 0; i < ARRAY_SIZE(hostile); i++)
 		run_hostile(i);
-	}
 	ASSERT_DONE(start(guest_rmw, 0));
 }
 
@@ -971,7 +982,7 @@ TEST(code_in_the_page)
 	struct vcpu *vcpu = start(hostile_code, 0);
 
 	if (!dev_is_minivmm())
-		SKIP("in Bochs the CPU stops for good");
+		SKIP("Bochs stops there");
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_INTERNAL_ERROR);
 	EXPECT_EQ(vcpu->run->internal.suberror,
 		  MINIVMM_INTERNAL_ERROR_EMULATION);
