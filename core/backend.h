@@ -417,8 +417,7 @@ struct mv_vcpu_stats {
  * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
  *	them before it enters
  * @apic_page: for back ends that have mv_caps.apic_page, see apic_page.c; or NULL
- * @apics_away: local APICs that are not what a reset made of them: xAPICs, on,
- *	at MV_APIC_BASE
+ * @apic_page_blockers: what keeps it from being mapped at MV_APIC_BASE
  * @x2apic_format_32: MSIs have 32 bits of destination, and so has a saved
  *	local APIC's ID
  * @x2apic_no_broadcast_quirk: destination 0xff is no broadcast in x2APIC mode
@@ -488,7 +487,7 @@ struct mv_vm {
 	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
 	u32 eoi_gen;
 	void *apic_page;
-	atomic_t apics_away;
+	atomic_t apic_page_blockers;
 	bool x2apic_format_32;
 	bool x2apic_no_broadcast_quirk;
 	u64 disabled_quirks;
@@ -766,6 +765,7 @@ bool mv_interrupt_waits(struct mv_vcpu *vcpu);
 
 /* Where xAPICs are after a reset */
 #define MV_APIC_BASE	0xfee00000ULL
+#define MV_APIC_GFN	(MV_APIC_BASE >> 12)
 
 /* Is a local APIC with this IA32_APIC_BASE there, enabled, and an xAPIC? */
 static inline bool mv_apic_at_home(u64 base)

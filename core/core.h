@@ -314,7 +314,9 @@ static inline void mv_set_cr8(struct mv_vcpu *vcpu, u64 value)
 int mv_apic_page_create(struct mv_vm *vm);
 void mv_apic_page_destroy(struct mv_vm *vm);
 void mv_apic_moved(struct mv_vcpu *vcpu, u64 from, u64 to);
-void mv_apic_page_zap(struct mv_vm *vm);
+void mv_apic_page_leave(struct mv_vcpu *vcpu);
+void mv_apic_page_hide(struct mv_vm *vm);
+void mv_apic_page_unhide(struct mv_vm *vm);
 
 /* ---- mp.c: several vCPUs; waiting and waking ---------------------------------*/
 

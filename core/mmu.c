@@ -400,25 +400,22 @@ static const struct mv_slot *faulting_slot(struct mv_vcpu *vcpu)
 	return slot;
 }
 
-/*
- * No slot is there, but perhaps vm->apic_page can be: see apic_page.c. A slot
- * that comes now zaps it afterwards.
- */
+/* No slot is there, but perhaps vm->apic_page can be: see apic_page.c. */
 static bool map_apic_page(struct mv_vcpu *vcpu)
 {
 	struct mv_vm *vm = vcpu->vm;
-	u64 gfn = vcpu->exit.fault.gpa >> PAGE_SHIFT;
-	raw_spinlock_t *lock = &region_of(vm, gfn)->lock;
+	raw_spinlock_t *lock = &region_of(vm, MV_APIC_GFN)->lock;
 	bool map;
 
-	if (gfn != MV_APIC_BASE >> PAGE_SHIFT || !vm->apic_page ||
-	    vcpu->exit.fault.fetch || vcpu->page_cache.nr != MV_PAGE_CACHE)
+	if (vcpu->exit.fault.gpa >> PAGE_SHIFT != MV_APIC_GFN ||
+	    vcpu->exit.fault.fetch || !vm->apic_page ||
+	    vcpu->page_cache.nr != MV_PAGE_CACHE)
 		return false;
 	raw_spin_lock(lock);
-	map = !atomic_read(&vm->apics_away) && !mv_find_slot(vcpu, gfn);
+	map = !atomic_read(&vm->apic_page_blockers);
 	if (map)
-		mv_ops->map(vm, gfn, __pa(vm->apic_page) >> PAGE_SHIFT, 0,
-			    MV_MAP_WRITE | MV_MAP_DATA, &vcpu->page_cache);
+		mv_ops->map(vm, MV_APIC_GFN, __pa(vm->apic_page) >> PAGE_SHIFT,
+			    0, MV_MAP_WRITE | MV_MAP_DATA, &vcpu->page_cache);
 	raw_spin_unlock(lock);
 	return map;
 }

@@ -5,11 +5,13 @@
  *
  * The page is mapped where all xAPICs are after a reset. But all vCPUs share the
  * second-level tables, and one whose local APIC is off, an x2APIC or elsewhere
- * would find memory there. So it is mapped, on a fault (mmu.c), only while there
- * is none such, and no slot either. Otherwise accesses to xAPICs are emulated
- * like those to any device. An APIC that moves away is counted first, then its
- * vCPU zaps the page before it enters again; who maps it looks at the count
- * under the lock that the zap takes. Other vCPUs may go on with what their TLBs
+ * would find memory there; and guest memory there hides the local APICs. So it is
+ * mapped, on a fault (mmu.c), only while nothing blocks it. Otherwise accesses to
+ * xAPICs are emulated like those to any device.
+ *
+ * Who blocks it is counted first, then zaps it, under the lock under which others
+ * look at the count before they map it: a slot before it can be found, a vCPU
+ * before it enters the guest again. Other vCPUs may go on with what their TLBs
  * hold: for them it is right.
  */
 #include <linux/gfp.h>
@@ -38,6 +40,11 @@ void mv_apic_page_destroy(struct mv_vm *vm)
 	free_page((unsigned long)vm->apic_page);
 }
 
+static void zap(struct mv_vm *vm)
+{
+	mv_change_frames(vm, MV_APIC_GFN, MV_APIC_GFN + 1, MV_ZAP);
+}
+
 /**
  * mv_apic_moved() - IA32_APIC_BASE changed
  * @vcpu: the vCPU, with a local APIC
@@ -48,26 +55,45 @@ void mv_apic_page_destroy(struct mv_vm *vm)
  */
 void mv_apic_moved(struct mv_vcpu *vcpu, u64 from, u64 to)
 {
-	struct mv_vm *vm = vcpu->vm;
+	atomic_t *blockers = &vcpu->vm->apic_page_blockers;
 
 	if (mv_apic_at_home(from) && !mv_apic_at_home(to)) {
-		atomic_inc(&vm->apics_away);
+		atomic_inc(blockers);
 		set_bit(MV_REQ_APIC_PAGE, &vcpu->requests);
 	} else if (!mv_apic_at_home(from) && mv_apic_at_home(to)) {
-		atomic_dec(&vm->apics_away);
+		atomic_dec(blockers);
 	}
 }
 
 /**
- * mv_apic_page_zap() - the page must go: a vCPU, or a slot, is in its way
- * @vm: the VM; what is in its way is known already
+ * mv_apic_page_leave() - MV_REQ_APIC_PAGE: the vCPU must not find the page
+ * @vcpu: the vCPU; the flush is that of its next run section
  *
- * Context: may sleep. The flush that must follow is up to the caller; a vCPU's
- * own comes at the beginning of its next run section.
+ * Context: may sleep.
  */
-void mv_apic_page_zap(struct mv_vm *vm)
+void mv_apic_page_leave(struct mv_vcpu *vcpu)
 {
-	u64 gfn = MV_APIC_BASE >> PAGE_SHIFT;
+	zap(vcpu->vm);
+}
 
-	mv_change_frames(vm, gfn, gfn + 1, MV_ZAP);
+/**
+ * mv_apic_page_hide() - a slot will be where the page may be
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ */
+void mv_apic_page_hide(struct mv_vm *vm)
+{
+	atomic_inc(&vm->apic_page_blockers);
+	zap(vm);
+	mv_flush_guest_tlbs(vm);
+}
+
+/**
+ * mv_apic_page_unhide() - the slot, and all that was mapped through it, is gone
+ * @vm: the VM
+ */
+void mv_apic_page_unhide(struct mv_vm *vm)
+{
+	atomic_dec(&vm->apic_page_blockers);
 }
