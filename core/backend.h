@@ -294,9 +294,13 @@ struct mv_posted {
  * @deadline: host TSC when the timer fires, or MV_NEVER
  * @period: in host TSC ticks, if the timer is periodic
  * @tsc_deadline: IA32_TSC_DEADLINE, in guest TSC; 0: not armed
+ * @timer_mode: what the timer goes by, of its LVT entry ...
+ * @divisor: ... and of its divide configuration. A CPU may write the registers
+ *	before we hear of it
  * @wake_timer: wakes the vCPU at @deadline, if it is blocked then
  * @errors: errors since ESR was written last (SDM 11.5.3); atomic bits
  * @taken: lowest-priority interrupts taken, to share them out
+ * @place: where the vCPU stands in vm->logical, or NULL; guarded by its lock
  */
 struct mv_lapic {
 	struct mv_posted posted;
@@ -306,9 +310,12 @@ struct mv_lapic {
 	u64 deadline;
 	u64 period;
 	u64 tsc_deadline;
+	u32 timer_mode;
+	u32 divisor;
 	struct hrtimer wake_timer;
 	unsigned long errors;
 	u32 taken;
+	struct mv_vcpu **place;
 };
 
 /* vcpu->requests: what a vCPU must look at before it enters the guest */
@@ -318,6 +325,7 @@ struct mv_lapic {
 #define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
 #define MV_REQ_MSRS	4	/* vm->msrs_exit */
 #define MV_REQ_STEPPED	5	/* the debugger's single step is over */
+#define MV_REQ_APIC_PAGE 6	/* vm->apic_page must not be mapped any more */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {
@@ -409,6 +417,8 @@ struct mv_vcpu_stats {
  * @eoi_vectors: vectors whose EOI the I/O APIC, or the client's, must hear of
  * @eoi_gen: raised when @eoi_vectors changed; a vCPU that has seen less loads
  *	them before it enters
+ * @apic_page: for back ends that have mv_caps.apic_page, see apic_page.c; or NULL
+ * @apic_page_blockers: what keeps it from being mapped at MV_APIC_BASE
  * @x2apic_format_32: MSIs have 32 bits of destination, and so has a saved
  *	local APIC's ID
  * @x2apic_no_broadcast_quirk: destination 0xff is no broadcast in x2APIC mode
@@ -477,6 +487,8 @@ struct mv_vm {
 	enum mv_irqchip_mode irqchip;
 	unsigned long eoi_vectors[MINIVMM_NR_INTERRUPTS / BITS_PER_LONG];
 	u32 eoi_gen;
+	void *apic_page;
+	atomic_t apic_page_blockers;
 	bool x2apic_format_32;
 	bool x2apic_no_broadcast_quirk;
 	u64 disabled_quirks;
@@ -636,6 +648,8 @@ struct mv_vcpu {
  * @split_exec: only mappings of 4 KiB can be executable
  * @accessed: the CPU marks what the guest has used
  * @logs_writes: the CPU reports the first write of pages mapped MV_MAP_CLEAN
+ * @apic_page: it does itself what a guest does to vm->apic_page, to the vCPU's
+ *	lapic->regs: no access ever reaches that page
  * @hypercall: the last of the hypercall instruction's three bytes, which differs
  *	between vendors
  */
@@ -649,6 +663,7 @@ struct mv_caps {
 	bool split_exec;
 	bool accessed;
 	bool logs_writes;
+	bool apic_page;
 	u8 hypercall;
 };
 
@@ -656,6 +671,7 @@ struct mv_caps {
 #define MV_MAP_WRITE	BIT(0)
 #define MV_MAP_CLEAN	BIT(1)	/* report the first write */
 #define MV_MAP_UNCACHED	BIT(2)	/* a device of the host */
+#define MV_MAP_DATA	BIT(3)	/* not to be executed */
 
 /* What happens to mappings */
 enum mv_change {
@@ -742,6 +758,7 @@ int mv_apic_highest(const struct mv_vcpu *vcpu, u32 set);
 int mv_apic_pending(const struct mv_vcpu *vcpu);
 void mv_apic_accept(struct mv_vcpu *vcpu, u8 vector);
 void mv_apic_eoi_done(struct mv_vcpu *vcpu, u8 vector);
+void mv_apic_written(struct mv_vcpu *vcpu, u32 offset);
 void mv_apic_timer_fire(struct mv_vcpu *vcpu, u64 now);
 bool mv_extint_pending(struct mv_vcpu *vcpu);
 u8 mv_extint_take(struct mv_vcpu *vcpu);
@@ -751,6 +768,18 @@ bool mv_interrupt_waits(struct mv_vcpu *vcpu);
 static inline bool mv_has_devices(const struct mv_vm *vm)
 {
 	return rcu_access_pointer(vm->iobus) || rcu_access_pointer(vm->zones);
+}
+
+/* Where xAPICs are after a reset */
+#define MV_APIC_BASE	0xfee00000ULL
+#define MV_APIC_GFN	(MV_APIC_BASE >> 12)
+
+/* Is a local APIC with this IA32_APIC_BASE there, enabled, and an xAPIC? */
+static inline bool mv_apic_at_home(u64 base)
+{
+	/* bits 11 and 10: enabled, x2APIC (SDM 11.4.4) */
+	return (base & (GENMASK_ULL(51, 12) | BIT(11) | BIT(10))) ==
+	       (MV_APIC_BASE | BIT(11));
 }
 
 /* Has the debugger asked for one of these? */

@@ -322,6 +322,15 @@ static inline void mv_set_cr8(struct mv_vcpu *vcpu, u64 value)
 		vcpu->cr8 = value;
 }
 
+/* ---- irqchip/apic_page.c: a page for CPUs that virtualize xAPICs ------------*/
+
+int mv_apic_page_create(struct mv_vm *vm);
+void mv_apic_page_destroy(struct mv_vm *vm);
+void mv_apic_moved(struct mv_vcpu *vcpu, u64 from, u64 to);
+void mv_apic_page_leave(struct mv_vcpu *vcpu);
+void mv_apic_page_hide(struct mv_vm *vm);
+void mv_apic_page_unhide(struct mv_vm *vm);
+
 /* ---- mp.c: several vCPUs; waiting and waking ---------------------------------*/
 
 void mv_kick_posted(struct mv_vcpu *vcpu);

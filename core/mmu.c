@@ -400,6 +400,26 @@ static const struct mv_slot *faulting_slot(struct mv_vcpu *vcpu)
 	return slot;
 }
 
+/* No slot is there, but perhaps vm->apic_page can be: see apic_page.c. */
+static bool map_apic_page(struct mv_vcpu *vcpu)
+{
+	struct mv_vm *vm = vcpu->vm;
+	raw_spinlock_t *lock = &region_of(vm, MV_APIC_GFN)->lock;
+	bool map;
+
+	if (vcpu->exit.fault.gpa >> PAGE_SHIFT != MV_APIC_GFN ||
+	    vcpu->exit.fault.fetch || !vm->apic_page ||
+	    vcpu->page_cache.nr != MV_PAGE_CACHE)
+		return false;
+	raw_spin_lock(lock);
+	map = !atomic_read(&vm->apic_page_blockers);
+	if (map)
+		mv_ops->map(vm, MV_APIC_GFN, __pa(vm->apic_page) >> PAGE_SHIFT,
+			    0, MV_MAP_WRITE | MV_MAP_DATA, &vcpu->page_cache);
+	raw_spin_unlock(lock);
+	return map;
+}
+
 static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu)
 {
 	struct mv_held_pages *held = &vcpu->held;
@@ -407,7 +427,7 @@ static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu)
 	struct host_pages pages = { .page = &held->page[held->nr] };
 
 	if (!slot)
-		return MV_FAULT_DEVICE;
+		return map_apic_page(vcpu) ? MV_FAULT_MAPPED : MV_FAULT_DEVICE;
 	if (!prepared(vcpu))
 		return MV_FAULT_SLEEP;
 	start_lookup(vcpu, slot, &pages);

@@ -224,10 +224,17 @@ static void unlink_hva(struct mv_vm *vm, struct mv_slot *slot)
 	raw_spin_unlock_irq(&vm->mmu_lock);
 }
 
+static bool hides_apics(const struct mv_slot *slot)
+{
+	return MV_APIC_GFN - slot->gfn < slot->npages;
+}
+
 /* The notifier knows a slot before, and until after, anything can be mapped. */
 static void link_slot(struct mv_vm *vm, struct mv_slot *slot)
 {
 	link_hva(vm, slot);
+	if (hides_apics(slot))
+		mv_apic_page_hide(vm);
 	latch_tree_insert(&slot->gfn_node, &vm->slots->by_gfn, &gfn_order);
 }
 
@@ -245,6 +252,8 @@ static void unlink_slot(struct mv_vm *vm, struct mv_slot *slot)
 	mv_unlock_frames(vm);
 	mv_change_frames(vm, slot->gfn, slot->gfn + slot->npages, MV_UNMAP);
 	mv_flush_guest_tlbs(vm);
+	if (hides_apics(slot))
+		mv_apic_page_unhide(vm);
 	unlink_hva(vm, slot);
 	smp_wmb();	/* out of the tree before the generation moves */
 	WRITE_ONCE(slots->gen, slots->gen + 1);

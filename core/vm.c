@@ -79,6 +79,7 @@ static void mv_vm_destroy(struct kref *ref)
 	for (id = 0; id < MV_MAX_VCPU_ID; id++)
 		if (vm->vcpus[id])
 			mv_vcpu_destroy(vm->vcpus[id]);
+	mv_apic_page_destroy(vm);
 	mv_msr_filter_destroy(vm);
 	mv_ops->vm_destroy(vm);
 	mmdrop(vm->mm);

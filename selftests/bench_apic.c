@@ -100,6 +100,56 @@ static void deadline_hlt(u64 ops)
 	}
 }
 
+/* The same by MOVs to an xAPIC's page. Nobody takes the interrupts. */
+#define XAPIC(reg)	(0xfee00000U | (reg))
+#define ICR_SELF	(1U << 18)
+#define LVT_MASKED	(1U << 16)
+
+static void xapic_icr(u64 ops)
+{
+	for (;;)
+		guest_say(TIMED_LOOP(ops, XAPIC(0x300), ICR_SELF | IRQ_VECTOR,
+				     0, "movl %%eax, (%%rcx)"));
+}
+
+static void xapic_eoi(u64 ops)
+{
+	for (;;)
+		guest_say(TIMED_LOOP(ops, XAPIC(0xb0), 0, 0,
+				     "movl %%eax, (%%rcx)"));
+}
+
+static void xapic_tpr(u64 ops)
+{
+	for (;;)
+		guest_say(TIMED_LOOP(ops, XAPIC(0x80), 0, 0,
+				     "xorl $0xf0, %%eax\n"
+				     "movl %%eax, (%%rcx)"));
+}
+
+/* ICR's, which says whether the last one is on its way */
+static void xapic_read(u64 ops)
+{
+	for (;;)
+		guest_say(TIMED_LOOP(ops, XAPIC(0x300), 0, 0,
+				     "movl (%%rcx), %%eax"));
+}
+
+/* What the CPU cannot do by itself: to write the LVT, to read a count */
+static void xapic_lvt(u64 ops)
+{
+	for (;;)
+		guest_say(TIMED_LOOP(ops, XAPIC(0x340), LVT_MASKED, 0,
+				     "movl %%eax, (%%rcx)"));
+}
+
+static void xapic_count(u64 ops)
+{
+	for (;;)
+		guest_say(TIMED_LOOP(ops, XAPIC(0x390), 0, 0,
+				     "movl (%%rcx), %%eax"));
+}
+
 /* Every vector but the exceptions': in service, so that each EOI ends one */
 #define EOIS_PER_RUN	(256 - 32)
 
@@ -111,6 +161,20 @@ static void all_in_service(struct vcpu *vcpu)
 	for (i = 1; i < 8; i++)
 		*(u32 *)(state.regs + APIC_ISR + i * 16) = ~0U;
 	set_lapic_state(vcpu->fd, &state);
+}
+
+static struct sample measure_xapic(const struct op *op)
+{
+	struct vm *vm = irq_vm();
+	struct vcpu *vcpu = irq_vcpu(vm, 0, op->guest_fn, op->ops_per_run);
+	struct minivmm_sregs sregs = vcpu_sregs(vcpu);
+	struct sample sample;
+
+	sregs.apic_base &= ~(1UL << 10);
+	vcpu_set_sregs(vcpu, &sregs);
+	sample = measure_timed(op, vcpu, op->reset);
+	vm_free(vm);
+	return sample;
 }
 
 static struct sample measure_guest(const struct op *op)
@@ -327,6 +391,37 @@ const struct op apic_ops[] = {
 		.caps = { CAP(IRQCHIP) }, .guest_fn = tpr,
 		.ops_per_run = 1000, .runs = 10,
 		.loop_insns = LOOP_INSNS + TPR_INSNS,
+	}, {
+		.name = "xapic_icr_self", .measure = measure_xapic,
+		.caps = { CAP(IRQCHIP) }, .guest_fn = xapic_icr,
+		.ops_per_run = 1000, .runs = 10,
+		.loop_insns = LOOP_INSNS,
+	}, {
+		.name = "xapic_eoi", .measure = measure_xapic,
+		.reset = all_in_service,
+		.caps = { CAP(IRQCHIP) }, .guest_fn = xapic_eoi,
+		.ops_per_run = EOIS_PER_RUN, .runs = 10,
+		.loop_insns = LOOP_INSNS,
+	}, {
+		.name = "xapic_tpr", .measure = measure_xapic,
+		.caps = { CAP(IRQCHIP) }, .guest_fn = xapic_tpr,
+		.ops_per_run = 1000, .runs = 10,
+		.loop_insns = LOOP_INSNS + TPR_INSNS,
+	}, {
+		.name = "xapic_read", .measure = measure_xapic,
+		.caps = { CAP(IRQCHIP) }, .guest_fn = xapic_read,
+		.ops_per_run = 1000, .runs = 10,
+		.loop_insns = LOOP_INSNS,
+	}, {
+		.name = "xapic_lvt", .measure = measure_xapic,
+		.caps = { CAP(IRQCHIP) }, .guest_fn = xapic_lvt,
+		.ops_per_run = 200, .runs = 10,
+		.loop_insns = LOOP_INSNS,
+	}, {
+		.name = "xapic_count", .measure = measure_xapic,
+		.caps = { CAP(IRQCHIP) }, .guest_fn = xapic_count,
+		.ops_per_run = 200, .runs = 10,
+		.loop_insns = LOOP_INSNS,
 	}, {
 		.name = "tsc_deadline", .measure = measure_guest,
 		.caps = { CAP(IRQCHIP), CAP(TSC_DEADLINE_TIMER) },

@@ -9,57 +9,7 @@
 #include <unistd.h>
 
 #include "guest.h"
-
-#define MAX_STATS	512
-
-struct stats {
-	int fd;
-	struct minivmm_stats_header header;
-	char id[128];
-};
-
-static void open_stats(struct stats *stats, int of_fd)
-{
-	stats->fd = ASSERT_OK(ioctl(of_fd, MINIVMM_GET_STATS_FD, 0));
-	ASSERT_EQ(read(stats->fd, &stats->header, sizeof(stats->header)),
-		  sizeof(stats->header));
-	ASSERT(stats->header.name_size <= sizeof(stats->id));
-	ASSERT_EQ(pread(stats->fd, stats->id, stats->header.name_size,
-			stats->header.id_offset), stats->header.name_size);
-}
-
-static struct minivmm_stats_desc *get_desc(const struct stats *stats, u32 i)
-{
-	size_t size = sizeof(struct minivmm_stats_desc) +
-		      stats->header.name_size;
-	struct minivmm_stats_desc *desc = malloc(size);
-
-	ASSERT_EQ(pread(stats->fd, desc, size,
-			stats->header.desc_offset + i * size), size);
-	return desc;
-}
-
-/* The first value of a counter; the test fails where there is no such name. */
-static u64 get(const struct stats *stats, const char *name)
-{
-	u64 value;
-	u32 i;
-
-	for (i = 0; i < stats->header.num_desc; i++) {
-		struct minivmm_stats_desc *desc = get_desc(stats, i);
-
-		if (strcmp(desc->name, name)) {
-			free(desc);
-			continue;
-		}
-		ASSERT_EQ(pread(stats->fd, &value, sizeof(value),
-				stats->header.data_offset + desc->offset),
-			  sizeof(value));
-		free(desc);
-		return value;
-	}
-	FAIL("no counter %s", name);
-}
+#include "stats.h"
 
 static void check_desc(const struct minivmm_stats_desc *desc, u32 *data_size)
 {
@@ -87,7 +37,7 @@ static void check_format(const struct stats *stats)
 	EXPECT(strlen(stats->id) < header->name_size);
 	EXPECT(!strncmp(stats->id, "kvm-", 4));
 	for (i = 0; i < header->num_desc; i++) {
-		struct minivmm_stats_desc *desc = get_desc(stats, i);
+		struct minivmm_stats_desc *desc = stats_desc(stats, i);
 
 		check_desc(desc, &data_size);
 		free(desc);
@@ -111,9 +61,9 @@ TEST(format)
 	struct stats of_vm, of_vcpu;
 	char id[64];
 
-	open_stats(&of_vm, vm->fd);
+	stats_open(&of_vm, vm->fd);
 	check_format(&of_vm);
-	open_stats(&of_vcpu, vcpu->fd);
+	stats_open(&of_vcpu, vcpu->fd);
 	check_format(&of_vcpu);
 	snprintf(id, sizeof(id), "kvm-%d", getpid());
 	EXPECT(!strcmp(of_vm.id, id));
@@ -128,7 +78,7 @@ TEST(read_in_pieces)
 	ssize_t size, at = 0, got;
 	struct stats stats;
 
-	open_stats(&stats, vcpu->fd);
+	stats_open(&stats, vcpu->fd);
 	size = pread(stats.fd, whole, sizeof(whole), 0);
 	ASSERT(size > 0 && size < sizeof(whole));
 	do {
@@ -162,32 +112,32 @@ TEST(counted)
 	u64 exits, io, halts, calls, faults, fixed;
 
 	vcpu_setup_long(vcpu, guest_exits, 0);
-	open_stats(&stats, vcpu->fd);
-	exits = get(&stats, "exits");
+	stats_open(&stats, vcpu->fd);
+	exits = stats_get(&stats, "exits");
 	ASSERT_SYNC(vcpu, 1);
-	EXPECT_GE(get(&stats, "exits"), exits + 101);
-	EXPECT_GE(get(&stats, "pf_taken"), 1);
-	EXPECT_GE(get(&stats, "pf_fixed"), 1);
+	EXPECT_GE(stats_get(&stats, "exits"), exits + 101);
+	EXPECT_GE(stats_get(&stats, "pf_taken"), 1);
+	EXPECT_GE(stats_get(&stats, "pf_fixed"), 1);
 
-	io = get(&stats, "io_exits");
-	halts = get(&stats, "halt_exits");
-	calls = get(&stats, "hypercalls");
+	io = stats_get(&stats, "io_exits");
+	halts = stats_get(&stats, "halt_exits");
+	calls = stats_get(&stats, "hypercalls");
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_MMIO);
-	EXPECT_EQ(get(&stats, "mmio_exits"), 1);
+	EXPECT_EQ(stats_get(&stats, "mmio_exits"), 1);
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_MMIO);
-	EXPECT_EQ(get(&stats, "mmio_exits"), 2);
-	EXPECT_GE(get(&stats, "insn_emulation"), 2);
+	EXPECT_EQ(stats_get(&stats, "mmio_exits"), 2);
+	EXPECT_GE(stats_get(&stats, "insn_emulation"), 2);
 	ASSERT_EXIT(vcpu, MINIVMM_EXIT_HLT);
-	EXPECT_EQ(get(&stats, "halt_exits"), halts + 1);
-	EXPECT_EQ(get(&stats, "hypercalls"), calls + 1);
-	EXPECT_EQ(get(&stats, "io_exits"), io);
-	faults = get(&stats, "pf_taken");
-	fixed = get(&stats, "pf_fixed");
+	EXPECT_EQ(stats_get(&stats, "halt_exits"), halts + 1);
+	EXPECT_EQ(stats_get(&stats, "hypercalls"), calls + 1);
+	EXPECT_EQ(stats_get(&stats, "io_exits"), io);
+	faults = stats_get(&stats, "pf_taken");
+	fixed = stats_get(&stats, "pf_fixed");
 	madvise(vm_gpa(vcpu->vm, DATA_GPA + 0x80000), PAGE_SIZE, MADV_DONTNEED);
 	ASSERT_DONE(vcpu);
-	EXPECT_EQ(get(&stats, "io_exits"), io + 1);
-	EXPECT_GE(get(&stats, "pf_taken"), faults + 1);
-	EXPECT_GE(get(&stats, "pf_fixed"), fixed + 1);
+	EXPECT_EQ(stats_get(&stats, "io_exits"), io + 1);
+	EXPECT_GE(stats_get(&stats, "pf_taken"), faults + 1);
+	EXPECT_GE(stats_get(&stats, "pf_fixed"), fixed + 1);
 }
 
 static void on_interrupt(struct guest_regs *regs)
@@ -213,15 +163,15 @@ TEST(injections)
 
 	vcpu_setup_long(vcpu, guest_interrupts, 0);
 	ASSERT_SYNC(vcpu, 1);
-	open_stats(&stats, vcpu->fd);
-	EXPECT_EQ(get(&stats, "irq_injections"), 0);
-	EXPECT_EQ(get(&stats, "nmi_injections"), 0);
+	stats_open(&stats, vcpu->fd);
+	EXPECT_EQ(stats_get(&stats, "irq_injections"), 0);
+	EXPECT_EQ(stats_get(&stats, "nmi_injections"), 0);
 	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_INTERRUPT, &irq));
 	ASSERT_OK(ioctl(vcpu->fd, MINIVMM_NMI, 0));
 	ASSERT_SYNC(vcpu, 2);
 	/* again, whenever a page of the handler's was not there yet */
-	EXPECT_GE(get(&stats, "irq_injections"), 1);
-	EXPECT_GE(get(&stats, "nmi_injections"), 1);
+	EXPECT_GE(stats_get(&stats, "irq_injections"), 1);
+	EXPECT_GE(stats_get(&stats, "nmi_injections"), 1);
 }
 
 static void on_alarm(int signal)
@@ -243,14 +193,14 @@ TEST(signals_and_waits)
 	struct stats stats;
 
 	vcpu_setup_long(vcpu, guest_halts, 0);
-	open_stats(&stats, vcpu->fd);
+	stats_open(&stats, vcpu->fd);
 	sigaction(SIGALRM, &action, NULL);
 	ASSERT_OK(setitimer(ITIMER_REAL, &timer, NULL));
 	ASSERT_EQ(vcpu_run(vcpu), -EINTR);
-	EXPECT_EQ(get(&stats, "signal_exits"), 1);
-	EXPECT_EQ(get(&stats, "halt_exits"), 1);
-	EXPECT(get(&stats, "halt_wait_ns") > 0);
-	EXPECT_EQ(get(&stats, "blocking"), 0);
+	EXPECT_EQ(stats_get(&stats, "signal_exits"), 1);
+	EXPECT_EQ(stats_get(&stats, "halt_exits"), 1);
+	EXPECT(stats_get(&stats, "halt_wait_ns") > 0);
+	EXPECT_EQ(stats_get(&stats, "blocking"), 0);
 }
 
 /* A descriptor outlives those of its VM; another process may read. */
@@ -262,17 +212,17 @@ TEST(outlives_the_vm)
 	int status;
 	pid_t pid;
 
-	open_stats(&of_vm, vm->fd);
-	open_stats(&of_vcpu, vcpu->fd);
+	stats_open(&of_vm, vm->fd);
+	stats_open(&of_vcpu, vcpu->fd);
 	pid = fork();
 	if (!pid)
-		_exit(get(&of_vcpu, "exits") != 0);
+		_exit(stats_get(&of_vcpu, "exits") != 0);
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	EXPECT_EQ(status, 0);
 	if (!dev_is_minivmm())
 		SKIP("in stock KVM 6.1 the descriptor does not hold the VM");
 	vm_free(vm);
-	EXPECT_EQ(get(&of_vcpu, "exits"), 0);
+	EXPECT_EQ(stats_get(&of_vcpu, "exits"), 0);
 	check_format(&of_vm);
 }
 

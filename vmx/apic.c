@@ -5,9 +5,13 @@
  * The registers' page is the CPU's virtual-APIC page. At least the CPU keeps the
  * task priority there (TPR shadow). Where it offers more, and apicv is not 0, it
  * delivers interrupts itself (virtual-interrupt delivery), takes those that were
- * posted while the guest runs (posted interrupts), and for an x2APIC does most
- * reads, and the writes of EOI, TPR and SELF_IPI, without an exit. An xAPIC's
- * accesses go through the core's emulation of memory accesses in any case.
+ * posted while the guest runs (posted interrupts), and does most reads and the
+ * writes of EOI, TPR and self-IPIs without an exit. Other writes exit when they
+ * are done (APIC-write VM exits), or instead (MSRs).
+ *
+ * An xAPIC's accesses are to the APIC-access page (SDM 30.4). Where that is not
+ * mapped, see core/irqchip/apic_page.c, they are emulated as those to any device;
+ * and so are those that make an APIC-access VM exit.
  *
  * The timer is the VMX-preemption timer.
  */
@@ -91,10 +95,12 @@ u32 vmx_apic_secondary(const struct mv_vcpu *vcpu, u32 secondary)
 	    (vcpu->vm->disabled_exits & MINIVMM_X86_DISABLE_EXITS_PAUSE))
 		off = SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!vmx_apicv_on(vcpu))
-		off |= SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
-	if (!vmx_x2apic_virtualized(vcpu))
-		off |= SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE |
+		off |= SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
 		       SECONDARY_EXEC_APIC_REGISTER_VIRT;
+	if (!vmx_x2apic_virtualized(vcpu))
+		off |= SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	if (!vcpu->lapic || !mv_apic_at_home(vcpu->apic_base))
+		off |= SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
 	return secondary & ~off;
 }
 
@@ -129,6 +135,8 @@ void vmx_apic_setup(struct mv_vcpu *vcpu)
 
 	vmcs_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vcpu->lapic->regs));
 	vmcs_write(TPR_THRESHOLD, 0);
+	if (vmx_has_apic_page())
+		vmcs_write(APIC_ACCESS_ADDR, __pa(vcpu->vm->apic_page));
 	if (vmx_config.secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vmcs_write(PLE_GAP, LOOP_GAP);
 		vmcs_write(PLE_WINDOW, LOOP_LIMIT);

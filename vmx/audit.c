@@ -169,6 +169,9 @@ static const struct {
 	{ CTL_PRIMARY, CPU_BASED_TPR_SHADOW, false,
 	  CTL_SECONDARY, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, false,
 	  "if \"use TPR shadow\" is 0, \"virtual-interrupt delivery\" must be 0" },
+	{ CTL_SECONDARY, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, true,
+	  CTL_SECONDARY, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES, false,
+	  "if \"virtualize x2APIC mode\" is 1, \"virtualize APIC accesses\" must be 0" },
 	{ CTL_SECONDARY, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, true,
 	  CTL_PIN, PIN_BASED_EXT_INTR_MASK, true,
 	  "if \"virtual-interrupt delivery\" is 1, \"external-interrupt exiting\" must be 1" },
@@ -220,10 +223,16 @@ static void check_eptp(struct audit *a)
 		eptp, "reserved bits must be 0");
 }
 
+static void check_page(struct audit *a, const char *name, u64 address)
+{
+	require(a, !(address & (GENMASK_ULL(11, 0) | a->phys_reserved)), name,
+		address,
+		"must be 4-KByte aligned and within the physical-address width");
+}
+
 /* 27.2.1.1 */
 static void check_execution_controls(struct audit *a)
 {
-	u64 bitmap = vmcs_read(MSR_BITMAP);
 	u32 targets = vmcs_read(CR3_TARGET_COUNT);
 
 	check_reserved_controls(a);
@@ -231,19 +240,20 @@ static void check_execution_controls(struct audit *a)
 	require(a, targets <= (vmx_config.misc >> 16 & 0x1ff), "CR3-target count",
 		targets, "must not exceed the number of CR3-target values");
 	if (a->ctl[CTL_PRIMARY] & CPU_BASED_USE_MSR_BITMAPS)
-		require(a, !(bitmap & (GENMASK_ULL(11, 0) | a->phys_reserved)),
-			"MSR-bitmap address", bitmap,
-			"must be 4-KByte aligned and within the physical-address width");
+		check_page(a, "MSR-bitmap address", vmcs_read(MSR_BITMAP));
+	if (a->ctl[CTL_PRIMARY] & CPU_BASED_TPR_SHADOW)
+		check_page(a, "virtual-APIC address",
+			   vmcs_read(VIRTUAL_APIC_PAGE_ADDR));
+	if (a->ctl[CTL_SECONDARY] & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
+		check_page(a, "APIC-access address",
+			   vmcs_read(APIC_ACCESS_ADDR));
 	if (a->ctl[CTL_SECONDARY] & SECONDARY_EXEC_ENABLE_VPID)
 		require(a, vmcs_read(VIRTUAL_PROCESSOR_ID), "VPID", 0,
 			"must not be 0 if \"enable VPID\" is 1");
 	if (a->ctl[CTL_SECONDARY] & SECONDARY_EXEC_ENABLE_EPT)
 		check_eptp(a);
 	if (a->ctl[CTL_SECONDARY] & SECONDARY_EXEC_ENABLE_PML)
-		require(a, !(vmcs_read(PML_ADDRESS) &
-			     (GENMASK_ULL(11, 0) | a->phys_reserved)),
-			"PML address", vmcs_read(PML_ADDRESS),
-			"must be 4-KByte aligned and within the physical-address width");
+		check_page(a, "PML address", vmcs_read(PML_ADDRESS));
 }
 
 static void check_msr_area(struct audit *a, const char *name,

@@ -53,6 +53,7 @@ struct vmx_config vmx_config;
 			    SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 			    SECONDARY_EXEC_ENABLE_PML | \
 			    SECONDARY_APICV | \
+			    SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | \
 			    SECONDARY_EXEC_TSC_SCALING)
 #define EXIT_REQUIRED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | \
 			 VM_EXIT_ACK_INTR_ON_EXIT | \
@@ -222,6 +223,7 @@ int vmx_caps_init(struct mv_caps *caps)
 	caps->split_exec = vmx_split_exec();
 	caps->accessed = vmx_has_ept_ad();
 	caps->logs_writes = vmx_has_pml();
+	caps->apic_page = vmx_has_apic_page();
 	if (vmx_has_tsc_scaling()) {
 		caps->tsc_frac_bits = 48;	/* SDM 25.6.5 */
 		caps->tsc_max_ratio = U64_MAX;

@@ -82,6 +82,8 @@ static const struct vmx_field control_fields[] = {
 	{ "VPID", VIRTUAL_PROCESSOR_ID, 0, SECONDARY_EXEC_ENABLE_VPID },
 	{ "preemption timer", VMX_PREEMPTION_TIMER_VALUE,
 	  PIN_BASED_VMX_PREEMPTION_TIMER },
+	{ "APIC-access page", APIC_ACCESS_ADDR, 0,
+	  SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES },
 	{ "interrupt status", GUEST_INTR_STATUS, 0,
 	  SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY },
 	{ "notification vector", POSTED_INTR_NV, PIN_BASED_POSTED_INTR },

@@ -126,7 +126,7 @@ static u64 make_leaf(u64 pfn, int level, u32 prot)
 	u64 leaf = (pfn & ~(MV_LEVEL_PAGES(level) - 1)) << PAGE_SHIFT;
 
 	leaf |= VMX_EPT_READABLE_MASK | EPT_ACCESSED;
-	if (!level || !vmx_split_exec())
+	if (!(prot & MV_MAP_DATA) && (!level || !vmx_split_exec()))
 		leaf |= VMX_EPT_EXECUTABLE_MASK;
 	if (level)
 		leaf |= EPT_LARGE;

@@ -14,7 +14,6 @@
 #include <linux/nospec.h>
 #include <linux/printk.h>
 #include <uapi/asm/debugreg.h>
-#include <asm/apicdef.h>
 #include <asm/msr.h>
 #include <asm/trapnr.h>
 #include "hw.h"
@@ -285,11 +284,17 @@ static bool handle_preemption_timer(struct mv_vcpu *vcpu,
 	return leave(vcpu, MV_EXIT_NONE);
 }
 
-/* An interrupt that the task priority held back may go in now. */
+/*
+ * Three exits that follow a write of the local APIC's registers, as traps do: the
+ * instruction is over, and what the debugger wants of its end comes from us.
+ *
+ * An interrupt that the task priority held back may go in now.
+ */
 static bool handle_tpr_below_threshold(struct mv_vcpu *vcpu,
 				       struct vmx_host *host)
 {
 	vcpu->check_events = true;
+	mv_step_over(vcpu);
 	return true;
 }
 
@@ -297,19 +302,18 @@ static bool handle_tpr_below_threshold(struct mv_vcpu *vcpu,
 static bool handle_eoi(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	mv_apic_eoi_done(vcpu, vmcs_read(EXIT_QUALIFICATION));
+	mv_step_over(vcpu);
 	return true;
 }
 
 /*
- * The CPU has written the register and gone on, but leaves the rest to us: a
- * SELF_IPI with a vector that does not exist (SDM 30.4.3.3).
+ * The CPU has written the register and gone on, but leaves the rest to us (SDM
+ * 30.4.3.3). Of an xAPIC's registers it can be any byte.
  */
 static bool handle_apic_write(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
-	u32 offset = vmcs_read(EXIT_QUALIFICATION) & 0xff0;
-
-	mv_write_msr(vcpu, APIC_BASE_MSR + (offset >> 4),
-		     *(u32 *)(vcpu->lapic->regs + offset));
+	mv_apic_written(vcpu, vmcs_read(EXIT_QUALIFICATION) & 0xff0);
+	mv_step_over(vcpu);
 	return true;
 }
 
@@ -450,27 +454,66 @@ static bool handle_wrmsr(struct mv_vcpu *vcpu, struct vmx_host *host)
 }
 
 /* The IDT, or the stack of a handler, lies where there is no memory. */
-static bool leave_delivery(struct mv_vcpu *vcpu, u64 qual, u64 gpa)
+static bool leave_delivery(struct mv_vcpu *vcpu, u32 reason, u64 gpa)
 {
 	/* the data KVM gives */
 	vcpu->exit.internal.ndata = 4;
 	vcpu->exit.internal.data[0] = vmcs_read(IDT_VECTORING_INFO_FIELD);
-	vcpu->exit.internal.data[1] = EXIT_REASON_EPT_VIOLATION;
-	vcpu->exit.internal.data[2] = qual;
+	vcpu->exit.internal.data[1] = reason;
+	vcpu->exit.internal.data[2] = vmcs_read(EXIT_QUALIFICATION);
 	vcpu->exit.internal.data[3] = gpa;
 	return leave(vcpu, MV_EXIT_DELIVERY);
 }
 
 /*
+ * An access that vcpu->exit.fault describes has found no memory: the core
+ * emulates it, at once if it can; else it needs more registers, which are
+ * cheapest to get with the VMCS at hand.
+ */
+static bool emulate_access(struct mv_vcpu *vcpu)
+{
+	u32 groups;
+
+	vcpu->stats.pf_emulate++;
+	vmx_save_hot(vcpu);
+	vmx_save_lazy(vcpu, MV_STATE_CODE | MV_STATE_CRS);
+	groups = mv_mmio_atomic(vcpu);
+	if (!groups)
+		return true;
+	vmx_save_lazy(vcpu, groups);
+	return leave(vcpu, MV_EXIT_MMIO);
+}
+
+/*
+ * What the CPU does not do of an xAPIC. Exit qualification: SDM table 28-6. The
+ * types above 1 are of accesses for the delivery of an event, by a linear (3) or
+ * a guest-physical (10) address, and of other guest-physical accesses (15), as of
+ * page tables; none of them tells where. A fetch (2) does not get here: the page
+ * is not executable.
+ */
+static bool handle_apic_access(struct mv_vcpu *vcpu, struct vmx_host *host)
+{
+	u64 qual = vmcs_read(EXIT_QUALIFICATION);
+	u32 type = (qual >> 12) & 15;
+
+	vcpu->exit.fault.gpa = MV_APIC_BASE | (type <= 1 ? qual & 0xfff : 0);
+	vcpu->exit.fault.write = type == 1;
+	vcpu->exit.fault.fetch = type == 2;
+	vcpu->exit.fault.operand = type <= 1;
+	if (vcpu->exit.vectoring)
+		return leave_delivery(vcpu, EXIT_REASON_APIC_ACCESS,
+				      vcpu->exit.fault.gpa);
+	return emulate_access(vcpu);
+}
+
+/*
  * Exit qualification: SDM table 28-7. Memory is mapped and the instruction
- * retried. If there is none, the core emulates the access: at once if it can;
- * else it needs more registers, which are cheapest to get with the VMCS at hand.
+ * retried.
  */
 static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 {
 	u64 qual = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
-	u32 groups;
 
 	vcpu->stats.pf_taken++;
 	reblock_nmi(vcpu, qual);
@@ -491,16 +534,9 @@ static bool handle_ept_violation(struct mv_vcpu *vcpu, struct vmx_host *host)
 		break;
 	}
 	if (vcpu->exit.vectoring)
-		return leave_delivery(vcpu, qual, gpa);
-	vcpu->stats.pf_emulate++;
+		return leave_delivery(vcpu, EXIT_REASON_EPT_VIOLATION, gpa);
 	vcpu->exit.fault.operand = qual & EPT_VIOLATION_GVA_TRANSLATED;
-	vmx_save_hot(vcpu);
-	vmx_save_lazy(vcpu, MV_STATE_CODE | MV_STATE_CRS);
-	groups = mv_mmio_atomic(vcpu);
-	if (!groups)
-		return true;
-	vmx_save_lazy(vcpu, groups);
-	return leave(vcpu, MV_EXIT_MMIO);
+	return emulate_access(vcpu);
 }
 
 /* SDM 29.3.6. The write that found no room has not happened: retry. */
@@ -588,8 +624,8 @@ static const struct vmx_exit vmx_exits[] = {
 		.why = "comes with bit 31 set, as a failed entry" },
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = { "TPR below threshold",
 		handle_tpr_below_threshold },
-	[EXIT_REASON_APIC_ACCESS] = { "APIC access",
-		.why = "xAPICs are not virtualized by the CPU" },
+	[EXIT_REASON_APIC_ACCESS] = { "APIC access", handle_apic_access,
+		.vectoring = true },
 	[EXIT_REASON_EOI_INDUCED] = { "virtualized EOI", handle_eoi },
 	[EXIT_REASON_GDTR_IDTR] = { "access to GDTR or IDTR",
 		.why = "descriptor-table exiting is off" },

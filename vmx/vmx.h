@@ -162,6 +162,12 @@ static inline bool vmx_hlt_in_guest(const struct mv_vcpu *vcpu)
 			MINIVMM_X86_DISABLE_EXITS_HLT);
 }
 
+/* The CPU virtualizes accesses to xAPICs: at least the task priority */
+static inline bool vmx_has_apic_page(void)
+{
+	return vmx_config.secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+}
+
 static inline bool vmx_x2apic_virtualized(const struct mv_vcpu *vcpu)
 {
 	return vmx_apicv_on(vcpu) && (vcpu->apic_base & X2APIC_ENABLE);

@@ -26,28 +26,21 @@
  */
 #define MIN_PERIOD		20000ULL
 
-static u32 timer_mode(const struct mv_lapic *lapic)
+static bool is_deadline_mode(const struct mv_lapic *lapic)
 {
-	return mv_apic_reg(lapic, APIC_LVTT) & TIMER_MODE;
-}
-
-static bool is_deadline_mode(u32 lvt)
-{
-	return (lvt & TIMER_MODE) == APIC_LVT_TIMER_TSCDEADLINE;
+	return lapic->timer_mode == APIC_LVT_TIMER_TSCDEADLINE;
 }
 
 /* SDM figure 11-10: 000b is 2, 110b is 128, 111b is 1 */
-static u32 divisor(const struct mv_lapic *lapic)
+static u32 to_divisor(u32 tdcr)
 {
-	u32 tdcr = mv_apic_reg(lapic, APIC_TDCR);
-
 	return 1 << (((tdcr & 3) + ((tdcr & 8) >> 1) + 1) & 7);
 }
 
 /* Both below 2^61: a count has 32 bits, the divisor 7, a rate in kHz 22. */
 static u64 count_to_tsc(const struct mv_lapic *lapic, u32 count)
 {
-	return (u64)count * divisor(lapic) * tsc_khz / USEC_PER_SEC;
+	return (u64)count * lapic->divisor * tsc_khz / USEC_PER_SEC;
 }
 
 /* At most KTIME_MAX: the division below traps if its result does not fit. */
@@ -96,7 +89,7 @@ static void start(struct mv_lapic *lapic, u32 first, u32 count)
 	lapic->period = 0;
 	if (!count)
 		return;
-	if (timer_mode(lapic) == TIMER_PERIODIC)
+	if (lapic->timer_mode == TIMER_PERIODIC)
 		lapic->period = max(count_to_tsc(lapic, count),
 				    MIN_PERIOD * tsc_khz / USEC_PER_SEC);
 	lapic->deadline = now + count_to_tsc(lapic, first);
@@ -105,20 +98,22 @@ static void start(struct mv_lapic *lapic, u32 first, u32 count)
 /**
  * mv_apic_timer_start() - the guest wrote the initial count
  * @vcpu: the vCPU
- * @count: 0 stops the timer; in TSC-deadline mode nothing happens (SDM 11.5.4.1)
+ * @count: 0 stops the timer; in TSC-deadline mode nothing happens, and the
+ *	register is 0 (SDM 11.5.4.1)
  */
 void mv_apic_timer_start(struct mv_vcpu *vcpu, u32 count)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
 
-	if (timer_mode(lapic) == APIC_LVT_TIMER_TSCDEADLINE)
-		return;
+	if (is_deadline_mode(lapic))
+		count = 0;
 	mv_apic_set_reg(lapic, APIC_TMICT, count);
-	start(lapic, count, count);
+	if (!is_deadline_mode(lapic))
+		start(lapic, count, count);
 }
 
 /**
- * mv_apic_timer_resume() - go on with a timer that was saved
+ * mv_apic_timer_resume() - go on with a timer that was saved, or reset
  * @vcpu: the vCPU, its registers in place
  * @count: what was left of it; a periodic timer has something left always
  *
@@ -129,9 +124,11 @@ void mv_apic_timer_resume(struct mv_vcpu *vcpu, u32 count)
 	struct mv_lapic *lapic = vcpu->lapic;
 	u32 initial = mv_apic_reg(lapic, APIC_TMICT);
 
-	if (!count && timer_mode(lapic) == TIMER_PERIODIC)
+	lapic->timer_mode = mv_apic_reg(lapic, APIC_LVTT) & TIMER_MODE;
+	lapic->divisor = to_divisor(mv_apic_reg(lapic, APIC_TDCR));
+	if (!count && lapic->timer_mode == TIMER_PERIODIC)
 		count = initial;
-	if (count && timer_mode(lapic) != APIC_LVT_TIMER_TSCDEADLINE)
+	if (count && !is_deadline_mode(lapic))
 		start(lapic, count, initial);
 }
 
@@ -144,6 +141,7 @@ void mv_apic_timer_divide(struct mv_vcpu *vcpu, u32 tdcr)
 	mv_apic_timer_check(vcpu);
 	left = mv_apic_timer_count(vcpu);
 	mv_apic_set_reg(lapic, APIC_TDCR, tdcr);
+	lapic->divisor = to_divisor(tdcr);
 	if (left)
 		start(lapic, left, mv_apic_reg(lapic, APIC_TMICT));
 }
@@ -151,25 +149,26 @@ void mv_apic_timer_divide(struct mv_vcpu *vcpu, u32 tdcr)
 /**
  * mv_apic_timer_mode() - the guest wrote the timer's LVT entry
  * @vcpu: the vCPU
- * @old: what was there
  * @lvt: what is there now
  *
  * A change from or to TSC-deadline mode disarms the timer (SDM 11.5.4.1); one
  * between the others takes effect when the count runs out.
  */
-void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt)
+void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 lvt)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
+	bool was_deadline = is_deadline_mode(lapic);
 
-	if (!((old ^ lvt) & TIMER_MODE))
+	if (lapic->timer_mode == (lvt & TIMER_MODE))
 		return;
-	if (is_deadline_mode(old) != is_deadline_mode(lvt)) {
+	lapic->timer_mode = lvt & TIMER_MODE;
+	if (was_deadline != is_deadline_mode(lapic)) {
 		mv_apic_timer_stop(vcpu);
 		mv_apic_set_reg(lapic, APIC_TMICT, 0);
 		return;
 	}
 	lapic->period = 0;
-	if (lapic->deadline != MV_NEVER && timer_mode(lapic) == TIMER_PERIODIC)
+	if (lapic->deadline != MV_NEVER && lapic->timer_mode == TIMER_PERIODIC)
 		lapic->period = max(count_to_tsc(lapic,
 						 mv_apic_reg(lapic, APIC_TMICT)),
 				    MIN_PERIOD * tsc_khz / USEC_PER_SEC);
@@ -177,7 +176,7 @@ void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt)
 
 static u32 count_left(const struct mv_lapic *lapic, u64 tsc)
 {
-	return DIV_ROUND_UP(max(tsc_to_ns(tsc), 1ULL), divisor(lapic));
+	return DIV_ROUND_UP(max(tsc_to_ns(tsc), 1ULL), lapic->divisor);
 }
 
 /**
@@ -191,8 +190,7 @@ u32 mv_apic_timer_count(const struct mv_vcpu *vcpu)
 	const struct mv_lapic *lapic = vcpu->lapic;
 	u64 now = rdtsc();
 
-	if (lapic->deadline == MV_NEVER ||
-	    timer_mode(lapic) == APIC_LVT_TIMER_TSCDEADLINE)
+	if (lapic->deadline == MV_NEVER || is_deadline_mode(lapic))
 		return 0;
 	if (now < lapic->deadline)
 		return count_left(lapic, lapic->deadline - now);
@@ -226,7 +224,7 @@ int mv_set_tsc_deadline(struct mv_vcpu *vcpu, u64 data, bool client)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
 
-	if (!lapic || timer_mode(lapic) != APIC_LVT_TIMER_TSCDEADLINE)
+	if (!lapic || !is_deadline_mode(lapic))
 		return 0;
 	lapic->tsc_deadline = data;
 	lapic->deadline = data ? mv_host_tsc(vcpu, data) : MV_NEVER;

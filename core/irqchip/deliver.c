@@ -88,21 +88,28 @@ void mv_apic_error(struct mv_vcpu *vcpu, u32 error)
 	if (test_and_set_bit(__ffs(error), &vcpu->lapic->errors))
 		return;
 	/* A vector that is illegal itself makes no further error. */
-	if (!(lvt & APIC_LVT_MASKED) && (lvt & APIC_VECTOR_MASK) >= 16)
+	if (mv_apic_sw_enabled(vcpu->lapic) && !(lvt & APIC_LVT_MASKED) &&
+	    (lvt & APIC_VECTOR_MASK) >= 16)
 		mv_apic_post(vcpu, lvt, false);
 }
 
 /* ---- logical IDs of xAPICs ------------------------------------------------------ */
 
+/* A CPU may have written DFR: its other bits, which read as ones, can be wrong. */
+static u32 logical_model(const struct mv_vcpu *vcpu)
+{
+	return mv_apic_reg(vcpu->lapic, APIC_DFR) | APIC_DFR_CLUSTER;
+}
+
 /*
- * Where the vCPU stands in the tables, with DFR and LDR as they are; NULL if it
+ * Where the vCPU belongs in the tables, with DFR and LDR as they are; NULL if it
  * has no logical ID. @scan: it has one that is not in them.
  */
 static struct mv_vcpu **logical_slot(struct mv_vcpu *vcpu, bool *scan)
 {
 	struct mv_logical *logical = &vcpu->vm->logical;
 	u32 ldr = mv_apic_reg(vcpu->lapic, APIC_LDR) >> 24;
-	u32 dfr = mv_apic_reg(vcpu->lapic, APIC_DFR);
+	u32 dfr = logical_model(vcpu);
 	u32 bits = dfr == APIC_DFR_FLAT ? ldr : ldr & 15;
 
 	if (!bits)
@@ -119,11 +126,11 @@ static struct mv_vcpu **logical_slot(struct mv_vcpu *vcpu, bool *scan)
 
 static void leave_locked(struct mv_vcpu *vcpu)
 {
-	bool scan = false;
-	struct mv_vcpu **slot = logical_slot(vcpu, &scan);
+	struct mv_lapic *lapic = vcpu->lapic;
 
-	if (slot && *slot == vcpu)
-		WRITE_ONCE(*slot, NULL);
+	if (lapic->place)
+		WRITE_ONCE(*lapic->place, NULL);
+	lapic->place = NULL;
 }
 
 static void join_locked(struct mv_vcpu *vcpu)
@@ -131,13 +138,15 @@ static void join_locked(struct mv_vcpu *vcpu)
 	bool scan = false;
 	struct mv_vcpu **slot = logical_slot(vcpu, &scan);
 
-	if (scan || (slot && *slot && *slot != vcpu))
+	if (scan || (slot && *slot)) {
 		WRITE_ONCE(vcpu->vm->logical.scan, true);
-	else if (slot)
+	} else if (slot) {
 		WRITE_ONCE(*slot, vcpu);
+		vcpu->lapic->place = slot;
+	}
 }
 
-/* The vCPU stops being an xAPIC with a logical ID, which is still in LDR. */
+/* The vCPU stops being an xAPIC with a logical ID. */
 void mv_logical_leave(struct mv_vcpu *vcpu)
 {
 	unsigned long flags;
@@ -266,7 +275,7 @@ static bool matches_xapic_logical(const struct mv_vcpu *vcpu, u8 dest)
 
 	if (mv_apic_is_x2apic(vcpu))
 		return false;
-	if (mv_apic_reg(vcpu->lapic, APIC_DFR) == APIC_DFR_FLAT)
+	if (logical_model(vcpu) == APIC_DFR_FLAT)
 		return ldr & dest;
 	return ldr >> 4 == dest >> 4 && (ldr & dest & 15);
 }

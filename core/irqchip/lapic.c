@@ -254,13 +254,12 @@ static void write_svr(struct mv_vcpu *vcpu, u32 value)
 static void write_lvt(struct mv_vcpu *vcpu, u32 offset, u32 value)
 {
 	struct mv_lapic *lapic = vcpu->lapic;
-	u32 old = mv_apic_reg(lapic, offset);
 
 	if (!mv_apic_sw_enabled(lapic))
 		value |= APIC_LVT_MASKED;
 	mv_apic_set_reg(lapic, offset, value);
 	if (offset == APIC_LVTT)
-		mv_apic_timer_mode(vcpu, old, value);
+		mv_apic_timer_mode(vcpu, value);
 	/* Unmasked now, the client's or our 8259 pair may have been waiting. */
 	vcpu->check_events = true;
 }
@@ -493,16 +492,7 @@ bool mv_lapic_mmio_write(struct mv_vcpu *vcpu, u64 gpa, const void *data,
 	return true;
 }
 
-/* ---- IA32_APIC_BASE, reset ------------------------------------------------------------ */
-
-/* SDM 11.12.5, figure 11-27: which modes lead to which */
-static bool mode_change_allowed(u64 from, u64 to)
-{
-	if (!(to & X2APIC_ENABLE))
-		return !(from & X2APIC_ENABLE) ||
-		       !(to & MSR_IA32_APICBASE_ENABLE);
-	return from & MSR_IA32_APICBASE_ENABLE;
-}
+/* ---- registers that the CPU writes itself -------------------------------------------- */
 
 /* The ID and what follows from it, in the form of the current mode */
 static void set_id(struct mv_vcpu *vcpu)
@@ -517,6 +507,40 @@ static void set_id(struct mv_vcpu *vcpu)
 	} else {
 		mv_apic_set_reg(lapic, APIC_ID, id << 24);
 	}
+}
+
+/**
+ * mv_apic_written() - the guest wrote a register, and the CPU has done so
+ * @vcpu: the vCPU
+ * @offset: the register, in lapic->regs: what has been written is there, what
+ *	was there before is lost
+ *
+ * What is left to do is all but to write it.
+ *
+ * Context: the vCPU's own, inside the run section.
+ */
+void mv_apic_written(struct mv_vcpu *vcpu, u32 offset)
+{
+	u32 value = mv_apic_reg(vcpu->lapic, offset);
+
+	if (offset == APIC_ID) {
+		set_id(vcpu);
+		mv_apic_error(vcpu, APIC_ESR_ILLREGA);
+	} else if (offset < MINIVMM_APIC_REG_SIZE) {
+		write_reg(vcpu, offset, value & write_mask(vcpu, offset));
+	}
+}
+EXPORT_SYMBOL_GPL(mv_apic_written);
+
+/* ---- IA32_APIC_BASE, reset ------------------------------------------------------------ */
+
+/* SDM 11.12.5, figure 11-27: which modes lead to which */
+static bool mode_change_allowed(u64 from, u64 to)
+{
+	if (!(to & X2APIC_ENABLE))
+		return !(from & X2APIC_ENABLE) ||
+		       !(to & MSR_IA32_APICBASE_ENABLE);
+	return from & MSR_IA32_APICBASE_ENABLE;
 }
 
 /**
@@ -547,6 +571,7 @@ void mv_apic_reset(struct mv_vcpu *vcpu)
 	if (vcpu->apic_base & MSR_IA32_APICBASE_BSP)
 		mv_apic_set_reg(lapic, APIC_LVT0,
 				MV_DELIVER_EXTINT << 8);
+	mv_apic_timer_resume(vcpu, 0);
 	set_id(vcpu);
 	lapic->changed = true;
 	vcpu->check_events = true;
@@ -572,6 +597,7 @@ int mv_apic_set_base(struct mv_vcpu *vcpu, u64 value, bool client)
 	mv_cpuid_update(vcpu);
 	if (!vcpu->lapic)
 		return 0;
+	mv_apic_moved(vcpu, old, value);
 	if (!(value & MSR_IA32_APICBASE_ENABLE)) {
 		/* Off, it forgets everything (SDM 11.4.3). */
 		if (changed & MSR_IA32_APICBASE_ENABLE)
@@ -610,10 +636,12 @@ int mv_get_lapic(struct mv_vcpu *vcpu, struct minivmm_lapic_state *state)
 	mv_apic_set_reg(lapic, APIC_PROCPRI, processor_priority(vcpu));
 	memcpy(state->regs, lapic->regs, sizeof(state->regs));
 	*(u32 *)(state->regs + APIC_TMCCT) = mv_apic_timer_count(vcpu);
+	/* whatever a CPU let the guest write there */
+	*(u32 *)(state->regs + APIC_ID) = id << 24;
 	if (!mv_apic_is_x2apic(vcpu))
 		return 0;
-	*(u32 *)(state->regs + APIC_ID) =
-		vcpu->vm->x2apic_format_32 ? id : id << 24;
+	if (vcpu->vm->x2apic_format_32)
+		*(u32 *)(state->regs + APIC_ID) = id;
 	*(u32 *)(state->regs + APIC_ICR2) = mv_apic_icr(lapic) >> 32;
 	*(u32 *)(state->regs + APIC_ICR + 4) = 0;
 	return 0;
@@ -695,14 +723,17 @@ int mv_set_lapic(struct mv_vcpu *vcpu, const struct minivmm_lapic_state *state)
  * mv_apic_create() - a local APIC for a new vCPU
  * @vcpu: its IA32_APIC_BASE is set
  *
- * Context: may sleep. Return: 0 or -ENOMEM.
+ * Context: may sleep, the VM's lock held. Return: 0 or -ENOMEM.
  */
 int mv_apic_create(struct mv_vcpu *vcpu)
 {
-	struct mv_lapic *lapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	struct mv_lapic *lapic;
 
 	BUILD_BUG_ON(sizeof(struct mv_posted) != 64);
 	BUILD_BUG_ON(sizeof(*lapic) > PAGE_SIZE);
+	if (mv_apic_page_create(vcpu->vm))
+		return -ENOMEM;
+	lapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!lapic)
 		return -ENOMEM;
 	lapic->regs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);

@@ -81,7 +81,7 @@ void mv_apic_timer_init(struct mv_vcpu *vcpu);
 void mv_apic_timer_stop(struct mv_vcpu *vcpu);
 void mv_apic_timer_start(struct mv_vcpu *vcpu, u32 count);
 void mv_apic_timer_divide(struct mv_vcpu *vcpu, u32 tdcr);
-void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 old, u32 lvt);
+void mv_apic_timer_mode(struct mv_vcpu *vcpu, u32 lvt);
 void mv_apic_timer_resume(struct mv_vcpu *vcpu, u32 count);
 u32 mv_apic_timer_count(const struct mv_vcpu *vcpu);
 

@@ -131,3 +131,20 @@ u32 random_below(u32 limit)
 		       1442695040888963407ULL;
 	return (u32)(random_state >> 33) % limit;
 }
+
+/* A line of /proc/cpuinfo has it: "vmx flags : ... flexpriority apicv ..." */
+bool host_cpu_has(const char *flag)
+{
+	FILE *file = fopen("/proc/cpuinfo", "r");
+	char line[4096], word[32];
+	bool has = false;
+
+	ASSERT(file);
+	snprintf(word, sizeof(word), " %s ", flag);
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = ' ';
+		has |= !strncmp(line, "vmx flags", 9) && strstr(line, word);
+	}
+	fclose(file);
+	return has;
+}

@@ -43,6 +43,9 @@ void thread_migrate(pthread_t thread);
 /** host_cpus - how many CPUs the host has */
 int host_cpus(void);
 
+/** host_cpu_has - whether its CPU has a feature of VMX, in Linux's words */
+bool host_cpu_has(const char *flag);
+
 /** pause_us - sleep so many microseconds */
 void pause_us(u32 us);
 
