@@ -317,6 +317,7 @@ struct mv_lapic {
 #define MV_REQ_EOI	3	/* the I/O APIC must hear of vcpu->eoi_vector */
 #define MV_REQ_MSRS	4	/* vm->msrs_exit */
 #define MV_REQ_STEPPED	5	/* the debugger's single step is over */
+#define MV_REQ_RESAMPLE	6	/* an interrupt that it has taken is over */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {

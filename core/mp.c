@@ -156,6 +156,8 @@ int mv_handle_requests(struct mv_vcpu *vcpu)
 	}
 	if (test_and_clear_bit(MV_REQ_MSRS, &vcpu->requests))
 		vcpu->dirty |= MV_STATE_CPUID;
+	if (test_and_clear_bit(MV_REQ_RESAMPLE, &vcpu->requests))
+		mv_pic_resample(vcpu->vm);
 	if (vcpu->lapic)
 		take_startup(vcpu);
 	/* One at a time for user space: the other waits for the next RUN. */
