@@ -135,16 +135,18 @@ static void test_echo(const u8 *guest, const u8 *guest_end, const char *mode, un
 #define ECHOES(name, mode, n, what) \
 	test_echo(guest_##name, guest_##name##_end, mode, n, what)
 
-static void test_flood(void)
+static void test_flood(bool nonblocking, const char *what)
 {
 	static const struct timespec second = { .tv_sec = 1 };
 	unsigned int count = 0;
 	struct spawn s;
 
+	spawn_nonblocking = nonblocking;
 	START(&s, false, flood, "16");
+	spawn_nonblocking = false;
 	/* The ring and the pipe are full before anybody reads. */
 	nanosleep(&second, NULL);
-	EQUAL(spawn_end(&s), EXIT_POWERED_OFF, "more output than there is room for");
+	EQUAL(spawn_end(&s), EXIT_POWERED_OFF, what);
 	while (s.text[count] == 'x')
 		count++;
 	EQUAL(count, 200000, "not a byte is lost");
@@ -236,7 +238,8 @@ int main(int argc, char **argv)
 	test_pic();
 	test_apics();
 	test_halts();
-	test_flood();
+	test_flood(false, "more output than there is room for");
+	test_flood(true, "the same, into a pipe that does not block");
 	test_signal(guest_spin, guest_spin_end, SIGTERM, "SIGTERM, running guest");
 	test_signal(guest_halt, guest_halt_end, SIGINT, "SIGINT, halted guest");
 	test_signal(guest_halt, guest_halt_end, SIGHUP, "SIGHUP, halted guest");
