@@ -167,8 +167,9 @@ static void create_vcpus(struct machine *m)
 	struct cpuid_machine machine = {
 		.cpus = m->nr_vcpus,
 		.kernel_apic = kernel_apic,
-		.tsc_deadline = kernel_apic &&
-				vm_extension(&m->vm, MINIVMM_CAP_TSC_DEADLINE_TIMER) > 0,
+		.tsc_deadline = kernel_apic ?
+				vm_extension(&m->vm, MINIVMM_CAP_TSC_DEADLINE_TIMER) > 0 :
+				m->irqchip.tsc_deadline,
 	};
 	struct minivmm_cpuid2 *cpuid = vm_supported_cpuid(&m->vm);
 

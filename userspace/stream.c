@@ -12,7 +12,7 @@
 #include "stream.h"
 
 #define MAGIC			"minivmm\n"
-#define VERSION			1
+#define VERSION			2
 
 struct header {
 	char magic[8];

@@ -23,11 +23,12 @@
 #include "unix_socket.h"
 #include "vm.h"
 
-extern const u8 guest_walker[], guest_walker_end[];
+extern const u8 guest_walker[], guest_walker_end[], guest_sleeper[], guest_sleeper_end[];
 
 #define ROUNDS		3	/* of the guest, that show that it runs */
 #define SILENCE_MS	1000	/* that shows that all has come */
 #define NR_SCRIBBLES	60
+#define APIC_DEADLINE_AT 172	/* the last 8 bytes of a local APIC */
 #define UNLIMITED	(~0ULL)
 
 static const char *device = VM_DEFAULT_DEVICE;
@@ -274,6 +275,29 @@ static void test_snapshot(const char *irqchip, const char *cpus)
 	end_walker(&restored, "and from it");
 }
 
+/* A guest that sleeps until its TSC deadline, which goes with it */
+static void test_deadline(const char *irqchip)
+{
+	struct spawn source, destination;
+
+	printf("# TSC deadline, --irqchip %s\n", irqchip);
+	start_guest(&source, "sleeper", irqchip, "1");
+	if (!runs(&source)) {
+		CHECK(strstr(source.text, "N") && !strcmp(device, "/dev/kvm") &&
+		      !strcmp(irqchip, "user"), "no deadline, as KVM keeps them");
+		EQUAL(spawn_end(&source), EXIT_POWERED_OFF, "it powers off");
+		return;
+	}
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot");
+	CHECK(runs(&source), "the guest goes on after it");
+	start_incoming(&destination);
+	migrate(&source, EXIT_POWERED_OFF, "", "a migration");
+	ends(&source, EXIT_MOVED, "has moved", "the source ends");
+	end_walker(&destination, "the destination goes on");
+	start_restored(&destination, "snapshot");
+	end_walker(&destination, "and so does what was saved");
+}
+
 /* There and back, by signal, and on from a snapshot of the moved one. */
 static void test_chain(void)
 {
@@ -473,8 +497,10 @@ static void test_damage(void)
 	refused(data, size, "not a saved machine", "some other file");
 	data[0] ^= 1;
 	data[8]++;
-	refused(data, size, "its format has version 2", "a version to come");
-	data[8]--;
+	refused(data, size, "its format has version 3", "a version to come");
+	data[8] -= 2;
+	refused(data, size, "its format has version 1", "one before");
+	data[8]++;
 	data = realloc(data, size + 1);
 	data[size] = 0;
 	refused(data, size + 1, "something follows its end", "a byte too many");
@@ -599,6 +625,8 @@ static void test_impossible(void)
 	      "CMOS clock 0 is missing", "another device");
 	wrong((struct edit){ .change = set_id, .id = SECTION_PAGES, .value = SECTION_END },
 	      "something follows its end", "an end with content");
+	wrong(VALUE(SECTION_LOCAL_APIC, APIC_DEADLINE_AT, 1), "local APIC 0 is impossible",
+	      "a deadline in another mode of the timer");
 	wrong(SHORT(SECTION_VCPU, 100), "the state of CPU 0 is impossible", "half a CPU");
 	wrong(SHORT(SECTION_CPUID, 39), "the state of CPUID of CPU 0 is impossible", "half a leaf");
 	for (u32 id = SECTION_STATE; id < SECTION_IDS; id++)
@@ -806,6 +834,7 @@ int main(int argc, char **argv)
 	if (!mkdtemp(dir))
 		return 99;
 	write_file("walker", guest_walker, guest_walker_end - guest_walker);
+	write_file("sleeper", guest_sleeper, guest_sleeper_end - guest_sleeper);
 	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (!has(modes[i].cap)) {
 			printf("# %s has no %s interrupt chips\n", device, modes[i].name);
@@ -815,6 +844,7 @@ int main(int argc, char **argv)
 		test_snapshot(modes[i].name, "2");
 		test_migrate(modes[i].name, "1");
 		test_migrate(modes[i].name, "2");
+		test_deadline(modes[i].name);
 	}
 	test_chain();
 	test_cuts(has(MINIVMM_CAP_IRQCHIP) ? "kernel" : "user");
