@@ -743,6 +743,7 @@ TEST(resample_auto_eoi)
 {
 	int fd = new_eventfd(), resample = new_eventfd();
 	struct vcpu *vcpu = vcpu_create(vm_create_irqchip(), 0);
+	u64 polled;
 
 	vcpu_setup_long(vcpu, auto_eoi_guest, 0);
 	expect_auto_eoi(vcpu, MASTER_PIN);
@@ -752,7 +753,10 @@ TEST(resample_auto_eoi)
 	*vm_guest_ptr(vcpu->vm, &poll) = true;
 	ASSERT_OK(irqfd(vcpu->vm, fd, MASTER_PIN, RESAMPLE, resample));
 	raise_irqfd(fd);
-	EXPECT_EQ(ASSERT_SYNC(vcpu, 1), 0x80 | MASTER_PIN);
+	polled = ASSERT_SYNC(vcpu, 1);
+	EXPECT_EQ(polled & 7, MASTER_PIN);
+	/* that there is one: KVM of 6.1 does not say so */
+	EXPECT(polled & 0x80 || !dev_is_minivmm());
 	EXPECT_EQ(signals(resample), 1);
 	ASSERT_SYNC(vcpu, 0);
 	EXPECT(!(ASSERT_SYNC(vcpu, 1) & 0x80));
