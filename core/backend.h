@@ -326,6 +326,7 @@ struct mv_lapic {
 #define MV_REQ_MSRS	4	/* vm->msrs_exit */
 #define MV_REQ_STEPPED	5	/* the debugger's single step is over */
 #define MV_REQ_APIC_PAGE 6	/* vm->apic_page must not be mapped any more */
+#define MV_REQ_RESAMPLE	7	/* an interrupt that it has taken is over */
 
 /* Which interrupt controllers the kernel has; chosen before the first vCPU */
 enum mv_irqchip_mode {

@@ -381,7 +381,9 @@ int mv_ioapic_set(struct mv_vm *vm, unsigned int pin,
 
 /* The 8259 pair's INTR line, and its INTA cycle: the vector. Any context. */
 bool mv_pic_intr(struct mv_vm *vm);
-int mv_pic_acknowledge(struct mv_vm *vm);
+int mv_pic_acknowledge(struct mv_vcpu *vcpu);
+/* What is left to do for MV_REQ_RESAMPLE. Sleeps. */
+void mv_pic_resample(struct mv_vm *vm);
 
 /* ---- irqchip/eoi.c: who must hear of the end of an interrupt ----------------*/
 

@@ -158,6 +158,8 @@ int mv_handle_requests(struct mv_vcpu *vcpu)
 		vcpu->dirty |= MV_STATE_CPUID;
 	if (test_and_clear_bit(MV_REQ_APIC_PAGE, &vcpu->requests))
 		mv_apic_page_leave(vcpu);
+	if (test_and_clear_bit(MV_REQ_RESAMPLE, &vcpu->requests))
+		mv_pic_resample(vcpu->vm);
 	if (vcpu->lapic)
 		take_startup(vcpu);
 	/* One at a time for user space: the other waits for the next RUN. */

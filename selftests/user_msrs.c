@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "apic.h"
 
 /* Nobody has these. */
 #define MSR_UNKNOWN	0x474f4f00
@@ -345,6 +345,32 @@ TEST(x2apic_not_filtered)
 
 	vcpu_setup_long(vcpu, guest_x2apic, 0);
 	deny(vm, X2APIC_ID, READ_WRITE);
+	ASSERT_DONE(vcpu);
+}
+
+static void guest_deadline(void)
+{
+	wrmsr(MSR_IA32_TSC_DEADLINE, 0x123456789abcdef);
+	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_TSC_DEADLINE), 0x77);
+}
+
+/*
+ * The TSC deadline, of a local APIC that is the client's, as its own timer needs
+ * it. With its preemption timer, KVM drops a write before it asks the filter.
+ */
+TEST(tsc_deadline)
+{
+	struct vcpu *vcpu = make_guest(guest_deadline,
+				       MINIVMM_MSR_EXIT_REASON_FILTER);
+
+	deny(vcpu->vm, MSR_IA32_TSC_DEADLINE, READ_WRITE);
+	if (!dev_is_minivmm())
+		SKIP("KVM may drop the write");
+	assert_wrmsr(vcpu, MSR_IA32_TSC_DEADLINE,
+		     MINIVMM_MSR_EXIT_REASON_FILTER, 0x123456789abcdef);
+	assert_rdmsr(vcpu, MSR_IA32_TSC_DEADLINE,
+		     MINIVMM_MSR_EXIT_REASON_FILTER);
+	vcpu->run->msr.data = 0x77;
 	ASSERT_DONE(vcpu);
 }
 

@@ -48,7 +48,9 @@
 #define LVT_REMOTE_IRR		BIT(14)
 #define LVT_LEVEL		BIT(15)
 #define LVT_MASKED		BIT(16)
+#define LVT_TIMER_MODE		(3U << 17)
 #define LVT_PERIODIC		BIT(17)
+#define LVT_TSC_DEADLINE	BIT(18)
 #define LVT_MODE_EXTERNAL	(APIC_EXTERNAL << 8)
 #define LVT_MODE_NMI		(APIC_NMI << 8)
 
@@ -71,7 +73,10 @@
 #define DEST_ALL		0xff
 #define CLASS(priority)		((priority) & 0xf0)
 
-/* SDM figure 11-8. The polarity bit is kept; our pins know only asserted or not. */
+/*
+ * SDM figure 11-8. The polarity bit is kept; our pins know only asserted or not.
+ * The timer may have one more, LVT_TSC_DEADLINE.
+ */
 static const u32 lvt_writable[APIC_NR_LVT] = {
 	[LVT_TIMER]		= 0x300ff,
 	[LVT_THERMAL]		= 0x107ff,
@@ -172,6 +177,7 @@ static void reset(struct apic *apic)
 	apic->timer_initial = 0;
 	apic->timer_divide = 0;
 	apic->timer_running = false;
+	apic->deadline = 0;
 }
 
 /* SDM 9.4.3: it executes the firmware after an INIT, the others wait. */
@@ -453,6 +459,25 @@ static u64 timer_period_ns(const struct apic *apic)
 	return apic->timer_initial * timer_tick_ns(apic);
 }
 
+static u32 timer_mode(const struct apic *apic)
+{
+	return apic->lvt[LVT_TIMER] & LVT_TIMER_MODE;
+}
+
+static bool in_deadline_mode(const struct apic *apic)
+{
+	return timer_mode(apic) == LVT_TSC_DEADLINE;
+}
+
+/* SDM 11.5.4.1: the MSR is 0 once the interrupt was generated, masked or not. */
+static void deadline_run(struct apic *apic, u64 now_ns)
+{
+	if (!apic->deadline || now_ns < apic->deadline_ns)
+		return;
+	apic->deadline = 0;
+	local_event(apic, LVT_TIMER, false);
+}
+
 /**
  * apic_timer_run - have the timer catch up
  * @apic: the APIC
@@ -465,9 +490,10 @@ void apic_timer_run(struct apic *apic, u64 now_ns)
 	u64 period = timer_period_ns(apic);
 	u64 elapsed = now_ns - apic->timer_start_ns;
 
+	deadline_run(apic, now_ns);
 	if (!apic->timer_running || elapsed < period)
 		return;
-	if (apic->lvt[LVT_TIMER] & LVT_PERIODIC)
+	if (timer_mode(apic) == LVT_PERIODIC)
 		apic->timer_start_ns += elapsed / period * period;
 	else
 		apic->timer_running = false;
@@ -482,9 +508,66 @@ void apic_timer_run(struct apic *apic, u64 now_ns)
  */
 u64 apic_timer_deadline(const struct apic *apic)
 {
-	if (!apic->timer_running || apic->lvt[LVT_TIMER] & LVT_MASKED)
+	if (apic->lvt[LVT_TIMER] & LVT_MASKED)
+		return APIC_NEVER;
+	if (apic->deadline)
+		return apic->deadline_ns;
+	if (!apic->timer_running)
 		return APIC_NEVER;
 	return apic->timer_start_ns + timer_period_ns(apic);
+}
+
+/**
+ * apic_offer_deadline - the timers know TSC-deadline mode
+ * @bus: the APICs, after apic_bus_init()
+ */
+void apic_offer_deadline(struct apic_bus *bus)
+{
+	for (unsigned int i = 0; i < bus->nr; i++)
+		bus->apic[i].has_deadline = true;
+}
+
+/**
+ * apic_deadline - the guest reads IA32_TSC_DEADLINE
+ * @apic: the APIC of the processor that reads
+ * @now_ns: the time, on the clock of apic_timer_run()
+ *
+ * Return: its value, 0 if the timer is not armed by it.
+ */
+u64 apic_deadline(struct apic *apic, u64 now_ns)
+{
+	apic_timer_run(apic, now_ns);
+	return apic->deadline;
+}
+
+/* Rounded up: not before. */
+static u64 tsc_to_ns(u64 tsc, const struct apic_clocks *clocks)
+{
+	unsigned __int128 ns;
+
+	if (tsc <= clocks->tsc)
+		return clocks->now_ns;
+	ns = (unsigned __int128)(tsc - clocks->tsc) * (NSEC_PER_SEC / 1000);
+	ns = (ns + clocks->tsc_khz - 1) / clocks->tsc_khz + clocks->now_ns;
+	return ns < APIC_NEVER ? ns : APIC_NEVER;
+}
+
+/**
+ * apic_set_deadline - the guest writes IA32_TSC_DEADLINE
+ * @apic: the APIC of the processor that writes
+ * @deadline: a value of its TSC, past or to come; 0 disarms the timer
+ * @clocks: what its clocks say now
+ *
+ * SDM 11.5.4.1: in another mode of the timer the write is ignored.
+ */
+void apic_set_deadline(struct apic *apic, u64 deadline, const struct apic_clocks *clocks)
+{
+	apic_timer_run(apic, clocks->now_ns);
+	if (!in_deadline_mode(apic))
+		return;
+	apic->deadline = deadline;
+	apic->deadline_ns = tsc_to_ns(deadline, clocks);
+	apic_timer_run(apic, clocks->now_ns);
 }
 
 /* The timer has caught up: the time since the start is less than the count. */
@@ -495,9 +578,11 @@ static u32 timer_current(const struct apic *apic, u64 now_ns)
 	return apic->timer_initial - (now_ns - apic->timer_start_ns) / timer_tick_ns(apic);
 }
 
-/* SDM 11.5.4: the write starts the timer, a zero stops it. */
+/* SDM 11.5.4: the write starts the timer, a zero stops it; 11.5.4.1: or is ignored. */
 static void timer_start(struct apic *apic, u32 count, u64 now_ns)
 {
+	if (in_deadline_mode(apic))
+		return;
 	apic->timer_initial = count;
 	apic->timer_running = count;
 	apic->timer_start_ns = now_ns;
@@ -512,14 +597,38 @@ static void timer_set_divide(struct apic *apic, u32 value, u64 now_ns)
 	apic->timer_start_ns = now_ns - counted * timer_tick_ns(apic);
 }
 
+/* SDM 11.5.4.1: a change from or to TSC-deadline mode disarms the timer. */
+static void timer_set_mode(struct apic *apic, u32 value)
+{
+	bool was_deadline = in_deadline_mode(apic);
+
+	apic->lvt[LVT_TIMER] = value;
+	if (in_deadline_mode(apic) == was_deadline)
+		return;
+	apic->timer_initial = 0;
+	apic->timer_running = false;
+	apic->deadline = 0;
+}
+
+static u32 writable(const struct apic *apic, enum apic_lvt entry)
+{
+	if (entry == LVT_TIMER && apic->has_deadline)
+		return lvt_writable[entry] | LVT_TSC_DEADLINE;
+	return lvt_writable[entry];
+}
+
 static void write_lvt(struct apic *apic, enum apic_lvt entry, u32 value)
 {
 	u32 *lvt = &apic->lvt[entry];
 
-	value &= lvt_writable[entry];
+	value &= writable(apic, entry);
 	/* SDM 11.4.7.2: a disabled APIC's entries are masked, and stay so. */
 	if (!(apic->svr & SVR_ENABLE))
 		value |= LVT_MASKED;
+	if (entry == LVT_TIMER) {
+		timer_set_mode(apic, value);
+		return;
+	}
 	/* SDM 11.5.1: no meaning, hence no trace, in other modes. */
 	*lvt = value | (level_triggered(value) ? *lvt & LVT_REMOTE_IRR : 0);
 	if (entry == LVT_LINT0 || entry == LVT_LINT1)
@@ -741,4 +850,15 @@ int apic_acknowledge(struct apic *apic)
 	vectors_set(&apic->irr, vector, false);
 	vectors_set(&apic->isr, vector, true);
 	return vector;
+}
+
+/**
+ * apic_possible - can an APIC be in this state?
+ * @apic: loaded, each value a possible one
+ */
+bool apic_possible(const struct apic *apic)
+{
+	if (in_deadline_mode(apic))
+		return apic->has_deadline && !apic->timer_running;
+	return !apic->deadline && (!apic->timer_running || apic->timer_initial);
 }

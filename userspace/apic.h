@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The local APICs of all CPUs and the messages between them, as pure logic: no
- * lock, no system call, the time passed in. x2APIC mode and the TSC deadline
- * are not there: they are MSRs, which never come to user space.
+ * lock, no system call, the time passed in. x2APIC mode is not there: its MSRs
+ * never come to user space.
  */
 #ifndef MINIVMM_APIC_H
 #define MINIVMM_APIC_H
@@ -84,6 +84,9 @@ struct apic {
 	u32 timer_divide;
 	bool timer_running;
 	u64 timer_start_ns;	/* when the present count down began */
+	bool has_deadline;	/* the timer knows TSC-deadline mode */
+	u64 deadline;		/* IA32_TSC_DEADLINE; 0: not armed */
+	u64 deadline_ns;	/* when the TSC comes to it */
 };
 
 struct apic_bus {
@@ -91,6 +94,13 @@ struct apic_bus {
 	void *machine;
 	unsigned int nr;
 	struct apic apic[APIC_MAX_CPUS];	/* by ID */
+};
+
+/* What the processor's clocks say at one moment, and how fast its TSC is */
+struct apic_clocks {
+	u64 now_ns;
+	u64 tsc;
+	u32 tsc_khz;
 };
 
 void apic_bus_init(struct apic_bus *bus, unsigned int nr, const struct apic_ops *ops,
@@ -108,7 +118,11 @@ void apic_set_cr8(struct apic *apic, u8 cr8);
 bool apic_intr(const struct apic *apic);
 int apic_acknowledge(struct apic *apic);
 
+void apic_offer_deadline(struct apic_bus *bus);
+u64 apic_deadline(struct apic *apic, u64 now_ns);
+void apic_set_deadline(struct apic *apic, u64 deadline, const struct apic_clocks *clocks);
 u64 apic_timer_deadline(const struct apic *apic);
 void apic_timer_run(struct apic *apic, u64 now_ns);
+bool apic_possible(const struct apic *apic);
 
 #endif /* MINIVMM_APIC_H */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/serial_reg.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,6 +72,14 @@ static bool uart_tx_room(struct uart *uart)
 	return atomic_load(&uart_console(uart)->out_len) <= CONSOLE_OUT_SIZE - CONSOLE_OUT_RESERVE;
 }
 
+/* Others, who share it, may have made stdout non-blocking. */
+static bool wait_for_reader(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	return poll(&out, 1, -1) == 1 || errno == EINTR;
+}
+
 /* Writes what is in the ring, without the lock while the host may block. */
 static void out_write(struct console *c)
 {
@@ -84,7 +93,7 @@ static void out_write(struct console *c)
 	pthread_mutex_unlock(&c->out_lock);
 	do {
 		written = write(STDOUT_FILENO, c->out + head, len);
-	} while (written < 0 && errno == EINTR);
+	} while (written < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_reader())));
 	/* Nobody reads any more: the guest's words go nowhere, it runs on. */
 	if (written < 0)
 		written = len;

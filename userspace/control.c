@@ -25,19 +25,25 @@ static bool receive(int connection, char *request, int *fd)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec text = { .iov_base = request, .iov_len = CONTROL_MAX_MESSAGE - 1 };
+	/* Room for one file: CMSG_SPACE() would have some for another, unseen. */
 	struct msghdr message = {
 		.msg_iov = &text, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int)),
 	};
-	ssize_t n = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	struct cmsghdr *c;
+	ssize_t n;
 
+	do {
+		n = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	c = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	*fd = -1;
+	/* An empty request may have one, too. */
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 	if (n <= 0)
 		return false;
 	request[n] = 0;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 	return true;
 }
 

@@ -128,10 +128,10 @@ int command_snapshot(int argc, char **argv)
 	char *part;
 	int fd;
 
-	/* Under its name only when it is whole */
-	if (asprintf(&part, "%s.part", o.argument) < 0)
+	/* Under its name only when it is whole; until then nobody else's either */
+	if (asprintf(&part, "%s.XXXXXX", o.argument) < 0)
 		die(EXIT_SETUP, "out of memory");
-	fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = mkostemp(part, O_CLOEXEC);
 	if (fd < 0)
 		die(EXIT_SETUP, "%s: cannot create it: %s", part, strerror(errno));
 	if (ask(connection, CONTROL_SNAPSHOT, fd, answer) &&

@@ -43,6 +43,7 @@ struct irqchip {
 	struct device ioapic_registers;
 	u64 routed[IOAPIC_NR_PINS];	/* entries that the kernel has routes for, or 0 */
 
+	bool tsc_deadline;		/* in IRQCHIP_USER: its MSR comes to us */
 	struct local_apics apics;	/* in IRQCHIP_USER */
 };
 

@@ -10,6 +10,7 @@
 
 #include "irqchip.h"
 #include "monotonic.h"
+#include "msr.h"
 #include "report.h"
 
 /* MSI address and data, SDM volume 3A, 11.11 */
@@ -105,8 +106,12 @@ void irqchip_create(struct irqchip *chip, enum irqchip_mode mode, const struct v
 {
 	chip->mode = mode;
 	chip->vm = vm;
-	if (mode == IRQCHIP_USER)
+	if (mode == IRQCHIP_USER) {
+		chip->tsc_deadline = msr_can_have_deadline(vm);
+		if (chip->tsc_deadline)
+			msr_take_deadline(vm);
 		return;
+	}
 	if (mode == IRQCHIP_KERNEL)
 		create_all(chip);
 	else

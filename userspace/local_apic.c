@@ -6,10 +6,12 @@
  * The 8259 pair's INTR is wired to LINT0 of the boot CPU, as on a PC.
  */
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "alarm.h"
 #include "local_apic.h"
+#include "msr.h"
 #include "vcpu.h"
 
 /* After whatever may have changed what the vCPU should take. */
@@ -73,6 +75,8 @@ void local_apics_init(struct irqchip *chip, unsigned int cpus)
 {
 	apic_bus_init(&chip->apics.bus, cpus, &apic_ops, chip);
 	apic_set_virtual_wire(&chip->apics.bus.apic[0]);
+	if (chip->tsc_deadline)
+		apic_offer_deadline(&chip->apics.bus);
 }
 
 /* Has the alarm expire when the APIC's timer does. */
@@ -226,6 +230,49 @@ bool local_apic_mmio(struct local_apic *local)
 	return true;
 }
 
+/*
+ * The TSC first: a deadline is late by the time between the two readings, rather
+ * than early. It is read each time since the guest may have set it.
+ */
+static struct apic_clocks read_clocks(const struct vcpu *vcpu)
+{
+	struct minivmm_msr_entry tsc = { .index = MSR_IA32_TSC };
+
+	if (!vcpu_get_msr(vcpu, &tsc))
+		die(EXIT_INTERNAL, "cannot read the TSC of CPU %u: %s", vcpu->id,
+		    strerror(errno));
+	return (struct apic_clocks){
+		.tsc = tsc.data, .tsc_khz = vcpu->tsc_khz, .now_ns = now_ns(),
+	};
+}
+
+/**
+ * local_apic_msr - the vCPU has accessed an MSR: is it its local APIC's?
+ * @local: the local APIC
+ *
+ * Context: the vCPU's thread, after MINIVMM_EXIT_X86_RDMSR or _WRMSR.
+ *
+ * Return: whether it was; then the access is done.
+ */
+bool local_apic_msr(struct local_apic *local)
+{
+	struct minivmm_run *run = local->vcpu->run;
+	struct apic_clocks clocks;
+
+	if (run->msr.index != MSR_IA32_TSC_DEADLINE || !local->apic->has_deadline)
+		return false;
+	clocks = read_clocks(local->vcpu);
+	pthread_mutex_lock(&local->chip->lock);
+	if (run->exit_reason == MINIVMM_EXIT_X86_WRMSR)
+		apic_set_deadline(local->apic, run->msr.data, &clocks);
+	else
+		run->msr.data = apic_deadline(local->apic, clocks.now_ns);
+	publish(local);
+	arm(local);
+	pthread_mutex_unlock(&local->chip->lock);
+	return true;
+}
+
 /**
  * local_apic_after_exit - take over what the vCPU itself has of its APIC
  * @local: the local APIC
@@ -306,6 +353,8 @@ static const struct state_desc apic_desc = {
 		STATE_ANY(struct apic, timer_divide),
 		STATE_BOOL(struct apic, timer_running),
 		STATE_TIME(struct apic, timer_start_ns),
+		STATE_BOOL(struct apic, has_deadline),
+		STATE_ANY(struct apic, deadline),
 		{ }
 	},
 };
@@ -327,8 +376,13 @@ static bool load(struct local_apic *local, u32 id, struct saved *saved)
 
 	if (!state_load(saved, &apic_desc, id, apic))
 		return false;
-	if (apic->timer_running && !apic->timer_initial)
+	if (apic->has_deadline && !local->chip->tsc_deadline)
+		return saved_fail(saved, "%s has no TSC-deadline timer for the guest",
+				  local->chip->vm->path);
+	if (!apic_possible(apic))
 		return saved_fail(saved, "the state of local APIC %u is impossible", id);
+	/* Until its TSC is there: local_apic_resume(). */
+	apic->deadline_ns = APIC_NEVER;
 	/* What the vCPU has of it, and its thread knows */
 	local->enabled = apic->enabled;
 	local->cr8 = apic_cr8(apic);
@@ -355,4 +409,17 @@ bool local_apics_load(struct irqchip *chip, struct saved *saved)
 		arm(local);
 	}
 	return true;
+}
+
+/**
+ * local_apic_resume - go on with a deadline that was loaded
+ * @local: the local APIC; its vCPU is loaded, and so is its TSC
+ */
+void local_apic_resume(struct local_apic *local)
+{
+	const struct apic_clocks clocks = read_clocks(local->vcpu);
+
+	apic_set_deadline(local->apic, local->apic->deadline, &clocks);
+	publish(local);
+	arm(local);
 }

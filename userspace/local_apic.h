@@ -43,9 +43,11 @@ int local_apics_deliver(struct ioapic *ioapic, u64 entry);
 /* While no vCPU runs */
 void local_apics_save(const struct irqchip *chip, struct stream_out *out);
 bool local_apics_load(struct irqchip *chip, struct saved *saved);
+void local_apic_resume(struct local_apic *local);
 
 /* In the vCPU's thread */
 bool local_apic_mmio(struct local_apic *local);
+bool local_apic_msr(struct local_apic *local);
 void local_apic_after_exit(struct local_apic *local);
 bool local_apic_park(struct local_apic *local);
 void local_apic_unpark(struct local_apic *local);

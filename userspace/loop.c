@@ -9,17 +9,40 @@
 #include "loop.h"
 #include "report.h"
 
+static int new_epoll(void)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		die(EXIT_SETUP, "cannot set up the I/O loop: %s", strerror(errno));
+	return fd;
+}
+
+static bool add_to(int epoll_fd, struct loop_source *source)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+
+	if (!epoll_ctl(epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
+		return true;
+	if (errno != EPERM)
+		die(EXIT_SETUP, "cannot watch file descriptor %d: %s", source->fd, strerror(errno));
+	return false;
+}
+
 /**
  * loop_init - set the loop up; ends the process when the host refuses
  * @loop: filled in
  */
 void loop_init(struct loop *loop)
 {
-	loop->done = false;
+	atomic_store(&loop->done, false);
+	atomic_store(&loop->paused, false);
 	pthread_mutex_init(&loop->lock, NULL);
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0)
-		die(EXIT_SETUP, "cannot set up the I/O loop: %s", strerror(errno));
+	loop->epoll_fd = new_epoll();
+	loop->paused_fd = new_epoll();
+	bell_init(&loop->resumed, bell_clear);
+	loop->resumed.anytime = true;
+	add_to(loop->paused_fd, &loop->resumed);
 }
 
 /**
@@ -31,13 +54,11 @@ void loop_init(struct loop *loop)
  */
 int loop_add(struct loop *loop, struct loop_source *source)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
-
-	if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
-		return 0;
-	if (errno != EPERM)
-		die(EXIT_SETUP, "cannot watch file descriptor %d: %s", source->fd, strerror(errno));
-	return -EPERM;
+	if (!add_to(loop->epoll_fd, source))
+		return -EPERM;
+	if (source->anytime)
+		add_to(loop->paused_fd, source);
+	return 0;
 }
 
 /**
@@ -50,34 +71,45 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
+/* What is not for now stays ready. */
+static void run_callback(struct loop *loop, struct loop_source *source)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (!atomic_load(&loop->done) && (source->anytime || !atomic_load(&loop->paused)))
+		source->ready(source);
+	pthread_mutex_unlock(&loop->lock);
+}
+
 /**
  * loop_run - run callbacks until one sets loop->done
  * @loop: the loop
  */
 void loop_run(struct loop *loop)
 {
-	while (!loop->done) {
+	while (!atomic_load(&loop->done)) {
+		int fd = atomic_load(&loop->paused) ? loop->paused_fd : loop->epoll_fd;
 		struct epoll_event event;
 
 		/* One at a time: a callback may remove any other source. */
-		if (epoll_wait(loop->epoll_fd, &event, 1, -1) == 1) {
-			struct loop_source *source = event.data.ptr;
-
-			pthread_mutex_lock(&loop->lock);
-			if (!loop->done)
-				source->ready(source);
-			pthread_mutex_unlock(&loop->lock);
-		}
+		if (epoll_wait(fd, &event, 1, -1) == 1)
+			run_callback(loop, event.data.ptr);
 	}
 }
 
+static void set_paused(struct loop *loop, bool paused)
+{
+	pthread_mutex_lock(&loop->lock);
+	atomic_store(&loop->paused, paused);
+	pthread_mutex_unlock(&loop->lock);
+}
+
 /**
- * loop_pause - from now on no callback runs; waits for the one that does
- * @loop: the loop, of another thread
+ * loop_pause - from now on no callback runs, but for those of anytime
+ * @loop: the loop, of another thread; a callback that runs is waited for
  */
 void loop_pause(struct loop *loop)
 {
-	pthread_mutex_lock(&loop->lock);
+	set_paused(loop, true);
 }
 
 /**
@@ -86,7 +118,8 @@ void loop_pause(struct loop *loop)
  */
 void loop_resume(struct loop *loop)
 {
-	pthread_mutex_unlock(&loop->lock);
+	set_paused(loop, false);
+	bell_ring(&loop->resumed);
 }
 
 /**

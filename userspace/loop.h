@@ -4,18 +4,23 @@
 #define MINIVMM_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base.h"
 
 struct loop_source {
 	int fd;
+	bool anytime;		/* its callback runs while the loop is paused, too */
 	void (*ready)(struct loop_source *source);
 };
 
 struct loop {
 	pthread_mutex_t lock;	/* held while a callback runs */
 	int epoll_fd;
-	bool done;
+	int paused_fd;		/* the same, of what counts while it is paused */
+	atomic_bool paused;	/* written under the lock */
+	atomic_bool done;
+	struct loop_source resumed;	/* a bell */
 };
 
 void loop_init(struct loop *loop);

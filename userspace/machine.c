@@ -58,7 +58,7 @@ static void stop_loop(struct loop_source *source)
 	struct machine *m = container_of(source, struct machine, stopped);
 
 	bell_clear(source);
-	m->loop.done = true;
+	atomic_store(&m->loop.done, true);
 }
 
 static void signal_arrived(struct loop_source *source)
@@ -73,7 +73,7 @@ static void signal_arrived(struct loop_source *source)
 		return;
 	}
 	m->signal = info.ssi_signo;
-	m->loop.done = true;
+	atomic_store(&m->loop.done, true);
 }
 
 /* Signals come through the loop, which takes the machine down in order. */
@@ -89,9 +89,13 @@ static void catch_signals(struct machine *m)
 		sigaddset(&set, SIGUSR1);
 	/* Before any thread exists: they all inherit the mask. */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* A reader that is gone, a file that is too large: write() says so. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 
 	m->signals.ready = signal_arrived;
+	/* The machine may be paused for as long as somebody takes to read it. */
+	m->signals.anytime = true;
 	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->signals.fd < 0)
 		die(EXIT_SETUP, "cannot make a signalfd: %s", strerror(errno));
@@ -163,8 +167,9 @@ static void create_vcpus(struct machine *m)
 	struct cpuid_machine machine = {
 		.cpus = m->nr_vcpus,
 		.kernel_apic = kernel_apic,
-		.tsc_deadline = kernel_apic &&
-				vm_extension(&m->vm, MINIVMM_CAP_TSC_DEADLINE_TIMER) > 0,
+		.tsc_deadline = kernel_apic ?
+				vm_extension(&m->vm, MINIVMM_CAP_TSC_DEADLINE_TIMER) > 0 :
+				m->irqchip.tsc_deadline,
 	};
 	struct minivmm_cpuid2 *cpuid = vm_supported_cpuid(&m->vm);
 
@@ -236,7 +241,7 @@ bool machine_pause(struct machine *m)
 	for (unsigned int i = 0; i < m->nr_vcpus; i++)
 		vcpu_wait_paused(&m->vcpus[i]);
 	loop_pause(&m->loop);
-	return atomic_load(&m->result) == MACHINE_RUNNING && !m->loop.done;
+	return atomic_load(&m->result) == MACHINE_RUNNING && !atomic_load(&m->loop.done);
 }
 
 /**
@@ -257,7 +262,7 @@ void machine_resume(struct machine *m)
 void machine_moved(struct machine *m)
 {
 	machine_end(m, NULL, EXIT_MOVED);
-	m->loop.done = true;
+	atomic_store(&m->loop.done, true);
 	loop_resume(&m->loop);
 }
 

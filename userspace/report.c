@@ -3,18 +3,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "report.h"
 #include "terminal.h"
 
 static void report(const char *format, va_list args)
 {
-	/* A raw terminal would show the line as a staircase. */
-	terminal_restore();
 	fflush(stdout);
 	fputs("minivmm: ", stderr);
 	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	/* While it is the guest's, the terminal does not begin a line by itself. */
+	fputs(terminal_is_raw() && isatty(STDERR_FILENO) ? "\r\n" : "\n", stderr);
 }
 
 /**
@@ -39,6 +39,7 @@ void die(enum exit_code code, const char *format, ...)
 {
 	va_list args;
 
+	terminal_restore();
 	va_start(args, format);
 	report(format, args);
 	va_end(args);

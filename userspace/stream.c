@@ -12,7 +12,7 @@
 #include "stream.h"
 
 #define MAGIC			"minivmm\n"
-#define VERSION			1
+#define VERSION			2
 
 struct header {
 	char magic[8];
@@ -114,10 +114,10 @@ bool stream_flush(struct stream_out *out)
 	while (!*out->error && done < out->len) {
 		ssize_t n = write(out->fd, out->buffer + done, out->len - done);
 
-		if (n >= 0) {
+		if (n > 0) {
 			done += n;
 			out->bytes += n;
-		} else if (errno == EAGAIN) {
+		} else if (!n || errno == EAGAIN) {
 			stream_out_fail(out, "the other side takes nothing any more");
 		} else if (errno != EINTR) {
 			stream_out_fail(out, "cannot write: %s", strerror(errno));

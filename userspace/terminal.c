@@ -22,9 +22,24 @@ static const int requests[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
  */
 void terminal_restore(void)
 {
+	sigset_t set, before;
+
 	if (!atomic_exchange(&is_raw, false))
 		return;
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+	/* Else a process in the background would be stopped. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &set, &before);
+	tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/**
+ * terminal_is_raw - does the terminal take a newline for just that?
+ */
+bool terminal_is_raw(void)
+{
+	return atomic_load(&is_raw);
 }
 
 static void restore_and_reraise(int signo)

@@ -3,7 +3,10 @@
 #ifndef MINIVMM_TERMINAL_H
 #define MINIVMM_TERMINAL_H
 
+#include <stdbool.h>
+
 void terminal_make_raw(void);
+bool terminal_is_raw(void);
 void terminal_restore(void);
 void terminal_restore_on_signals(void);
 

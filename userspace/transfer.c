@@ -164,20 +164,36 @@ static bool send_rest(struct transfer *t)
 	return stream_flush(t->out);
 }
 
+/* Return: how much of the answer is there when it is whole, or no more comes. */
+static size_t receive(int fd, char *answer, size_t len, int flags)
+{
+	size_t got = 0;
+
+	while (got < len) {
+		ssize_t n = recv(fd, answer + got, len - got, flags);
+
+		if (n > 0)
+			got += n;
+		else if (!n || errno != EINTR)
+			break;
+	}
+	return got;
+}
+
 /*
  * Whether the destination has taken the guest. After shutdown() it cannot: it
  * would be told so. What it has put into the socket before that is there.
  */
 static bool wait_until_taken(struct transfer *t)
 {
-	char answer[sizeof(TRANSFER_TAKEN)] = "";
-	ssize_t n = recv(t->fd, answer, sizeof(answer), 0);
+	char answer[sizeof(TRANSFER_TAKEN) - 1];
+	size_t n = receive(t->fd, answer, sizeof(answer), 0);
 
-	if (n < 0) {
+	if (n < sizeof(answer)) {
 		shutdown(t->fd, SHUT_RD);
-		n = recv(t->fd, answer, sizeof(answer), MSG_DONTWAIT);
+		n += receive(t->fd, answer + n, sizeof(answer) - n, MSG_DONTWAIT);
 	}
-	if (n == sizeof(TRANSFER_TAKEN) - 1 && !memcmp(answer, TRANSFER_TAKEN, n))
+	if (n == sizeof(answer) && !memcmp(answer, TRANSFER_TAKEN, n))
 		return true;
 	stream_out_fail(t->out, "the destination has not taken the guest");
 	return false;

@@ -91,9 +91,9 @@ int unix_listen(const struct unix_address *address, int type)
 	mode_t mask = umask(077);
 
 	strcat(part.sun_path, PART);
-	unlink(part.sun_path);
-	if (bind(fd, (const struct sockaddr *)&part, sizeof(part)) || listen(fd, 1) ||
-	    !may_replace(address->addr.sun_path) ||
+	if (!may_replace(address->addr.sun_path) || !may_replace(part.sun_path) ||
+	    (unlink(part.sun_path) && errno != ENOENT) ||
+	    bind(fd, (const struct sockaddr *)&part, sizeof(part)) || listen(fd, 1) ||
 	    rename(part.sun_path, address->addr.sun_path))
 		die(EXIT_SETUP, "%s: cannot listen there: %s", address->name, strerror(errno));
 	umask(mask);

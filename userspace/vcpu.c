@@ -261,6 +261,10 @@ static void handle_exit(struct vcpu *vcpu)
 			vcpu->wait = vcpu->run->if_flag ? VCPU_WAITS_FOR_INTERRUPT :
 							  VCPU_WAITS_FOR_NMI;
 		break;
+	case MINIVMM_EXIT_X86_RDMSR:
+	case MINIVMM_EXIT_X86_WRMSR:
+		vcpu->run->msr.error = !vcpu->local_apic || !local_apic_msr(vcpu->local_apic);
+		break;
 	case MINIVMM_EXIT_IRQ_WINDOW_OPEN:
 	case MINIVMM_EXIT_INTR:
 	case MINIVMM_EXIT_SET_TPR:
@@ -379,6 +383,7 @@ void vcpu_create(struct vcpu *vcpu, const struct vm *vm, struct minivmm_cpuid2 *
 	vcpu->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED)
 		die(EXIT_DEVICE, "%s: cannot map the run page: %s", vm->path, strerror(errno));
+	vcpu->tsc_khz = ioctl(vcpu->fd, MINIVMM_GET_TSC_KHZ, 0);
 	pthread_mutex_init(&vcpu->halt_lock, NULL);
 	pthread_cond_init(&vcpu->halt_wake, NULL);
 	pthread_cond_init(&vcpu->paused_news, NULL);

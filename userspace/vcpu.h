@@ -40,6 +40,7 @@ struct vcpu {
 	int fd;
 	const struct vm *vm;
 	struct minivmm_run *run;
+	u32 tsc_khz;
 	const struct bus *pio;
 	const struct bus *mmio;
 	const struct ram *ram;
@@ -81,6 +82,7 @@ bool vcpu_setup_startup(struct vcpu *vcpu, u8 vector);
 void vcpu_setup_long(struct vcpu *vcpu, struct ram *ram, u64 entry, u64 rsi);
 
 /* vcpu_save.c */
+bool vcpu_get_msr(const struct vcpu *vcpu, struct minivmm_msr_entry *entry);
 void vcpu_save(struct vcpu *vcpu, struct stream_out *out);
 bool vcpu_load(struct vcpu *vcpu, struct saved *saved);
 

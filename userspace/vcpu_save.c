@@ -6,9 +6,9 @@
 #include <sys/ioctl.h>
 
 #include "guest_cpuid.h"
+#include "msr.h"
 #include "vcpu.h"
 
-#define MSR_IA32_TSC_DEADLINE	0x6e0
 #define MAX_MSRS		1024
 
 /* What the kernel has, but for what is a list */
@@ -105,7 +105,14 @@ static bool save_cpuid(const struct vcpu *vcpu, struct stream_out *out)
 	return done;
 }
 
-static bool get_msr(const struct vcpu *vcpu, struct minivmm_msr_entry *entry)
+/**
+ * vcpu_get_msr - read an MSR, as the kernel has it
+ * @vcpu: the vCPU, which does not run
+ * @entry: says which; its value is set
+ *
+ * Return: whether there is such an MSR.
+ */
+bool vcpu_get_msr(const struct vcpu *vcpu, struct minivmm_msr_entry *entry)
 {
 	struct {
 		struct minivmm_msrs header;
@@ -132,7 +139,7 @@ static bool save_msrs(const struct vcpu *vcpu, struct stream_out *out)
 	for (u32 i = 0; i < list.header.nmsrs; i++) {
 		struct minivmm_msr_entry entry = { .index = list.indices[i] };
 
-		if (get_msr(vcpu, &entry))
+		if (vcpu_get_msr(vcpu, &entry))
 			stream_put(out, &entry, sizeof(entry));
 	}
 	stream_end(out);
@@ -202,7 +209,7 @@ static bool set_msr(const struct vcpu *vcpu, struct saved *saved,
 
 	if (ioctl(vcpu->fd, MINIVMM_SET_MSRS, &msrs) == 1)
 		return true;
-	if (get_msr(vcpu, &now) && now.data == entry->data)
+	if (vcpu_get_msr(vcpu, &now) && now.data == entry->data)
 		return true;
 	return saved_fail(saved, "%s refuses MSR %#x of CPU %u: %#llx", vcpu->vm->path,
 			  entry->index, vcpu->id, entry->data);
@@ -227,12 +234,14 @@ static bool load_msrs(const struct vcpu *vcpu, struct saved *saved, bool deadlin
 	return true;
 }
 
-static bool set_tsc_rate(const struct vcpu *vcpu, struct saved *saved, u32 khz)
+static bool set_tsc_rate(struct vcpu *vcpu, struct saved *saved, u32 khz)
 {
-	if (ioctl(vcpu->fd, MINIVMM_GET_TSC_KHZ, 0) == (int)khz ||
-	    !ioctl(vcpu->fd, MINIVMM_SET_TSC_KHZ, khz))
-		return true;
-	return saved_fail(saved, "this CPU cannot give CPU %u a TSC of %u kHz", vcpu->id, khz);
+	if (vcpu->tsc_khz != khz && ioctl(vcpu->fd, MINIVMM_SET_TSC_KHZ, khz))
+		return saved_fail(saved, "this CPU cannot give CPU %u a TSC of %u kHz",
+				  vcpu->id, khz);
+	/* 0 was the host's rate. */
+	vcpu->tsc_khz = ioctl(vcpu->fd, MINIVMM_GET_TSC_KHZ, 0);
+	return true;
 }
 
 static bool set_registers(const struct vcpu *vcpu, struct saved *saved, struct kernel_state *s)
@@ -287,5 +296,9 @@ bool vcpu_load(struct vcpu *vcpu, struct saved *saved)
 		return false;
 	if (!vcpu->local_apic && ioctl(vcpu->fd, MINIVMM_SET_LAPIC, &state.lapic))
 		return refused(vcpu, saved, "local APIC");
-	return load_msrs(vcpu, saved, true) && set_events(vcpu, saved, &state);
+	if (!load_msrs(vcpu, saved, true) || !set_events(vcpu, saved, &state))
+		return false;
+	if (vcpu->local_apic)
+		local_apic_resume(vcpu->local_apic);
+	return true;
 }

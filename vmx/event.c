@@ -141,8 +141,13 @@ static void inject_first(struct mv_vcpu *vcpu, u32 shadow)
 		return;
 	if (!interrupt_allowed(shadow))
 		return;
-	if (!ev->interrupt.queued && !vmx_apic_take(vcpu))
-		return;
+	if (!ev->interrupt.queued) {
+		if (!vmx_apic_take(vcpu))
+			return;
+		/* Others hear of it first: the window that it needs is open. */
+		if (unlikely(test_bit(MV_REQ_RESAMPLE, &vcpu->requests)))
+			return;
+	}
 	inject_interrupt(vcpu);
 }
 

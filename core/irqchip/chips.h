@@ -14,6 +14,8 @@
  *	in interrupts and in the run section
  * @pic: the 8259 pair
  * @intr: its INTR line
+ * @auto_ended: inputs whose interrupt has ended by itself, and for which
+ *	mv_pic_resample() has not run yet
  * @ioapic: the I/O APIC
  * @pic_sources: for each input of the pair a bit for each enum mv_irq_source
  *	that holds it
@@ -30,6 +32,7 @@ struct mv_chips {
 	raw_spinlock_t lock;
 	struct pic pic;
 	bool intr;
+	unsigned long auto_ended;
 	struct ioapic ioapic;
 	u8 pic_sources[PIC_NR_IRQS];
 	u8 ioapic_sources[IOAPIC_NR_PINS];

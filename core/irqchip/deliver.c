@@ -467,7 +467,7 @@ u8 mv_extint_take(struct mv_vcpu *vcpu)
 	int vector = vcpu->extint;
 
 	if (vcpu->vm->irqchip == MV_IRQCHIP_KERNEL)
-		return mv_pic_acknowledge(vcpu->vm);
+		return mv_pic_acknowledge(vcpu);
 	vcpu->extint = -1;
 	return vector;
 }

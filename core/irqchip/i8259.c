@@ -55,24 +55,48 @@ bool mv_pic_intr(struct mv_vm *vm)
 	return vm->chips && READ_ONCE(vm->chips->intr);
 }
 
+/*
+ * Ends an INTA; the lock is held. In automatic-EOI mode that may have ended the
+ * interrupt, whose line an irqfd may hold. The line falls before INTR is looked
+ * at, or it would rise once more for nothing.
+ *
+ * Return: whether mv_pic_resample() must follow, which does so.
+ */
+static bool acknowledged(struct mv_chips *chips)
+{
+	unsigned long ended = pic_take_auto_ended(&chips->pic);
+
+	if (likely(!ended) || list_empty(&chips->vm->resamplers)) {
+		update_intr(chips);
+		return false;
+	}
+	chips->auto_ended |= ended;
+	WRITE_ONCE(chips->intr, false);
+	return true;
+}
+
 /**
  * mv_pic_acknowledge() - a vCPU takes the pair's interrupt: INTA
- * @vm: has the chips
+ * @vcpu: the vCPU; its VM has the chips
  *
- * Context: any, also inside the run section.
+ * If that ends the interrupt, the vCPU gets MV_REQ_RESAMPLE, and should not
+ * enter the guest before.
+ *
+ * Context: the vCPU's own, also inside the run section.
  *
  * Return: the vector. If the request is gone since mv_pic_intr(), that of a
  * spurious interrupt, as on a PC.
  */
-int mv_pic_acknowledge(struct mv_vm *vm)
+int mv_pic_acknowledge(struct mv_vcpu *vcpu)
 {
-	struct mv_chips *chips = vm->chips;
+	struct mv_chips *chips = vcpu->vm->chips;
 	unsigned long flags;
 	int vector;
 
 	raw_spin_lock_irqsave(&chips->lock, flags);
 	vector = pic_acknowledge(&chips->pic);
-	update_intr(chips);
+	if (acknowledged(chips))
+		set_bit(MV_REQ_RESAMPLE, &vcpu->requests);
 	raw_spin_unlock_irqrestore(&chips->lock, flags);
 	return vector;
 }
@@ -91,10 +115,30 @@ static void resample(struct mv_vm *vm, unsigned long ended)
 					  MINIVMM_IRQCHIP_PIC_SLAVE, pin & 7);
 }
 
-/*
- * An EOI may end an interrupt whose line an irqfd holds. The line falls before
- * INTR is looked at, or it would rise once more for nothing.
+/**
+ * mv_pic_resample() - tell irqfds of interrupts that have ended by themselves
+ * @vm: has the chips
+ *
+ * Context: sleeps.
  */
+void mv_pic_resample(struct mv_vm *vm)
+{
+	struct mv_chips *chips = vm->chips;
+	unsigned long flags, ended;
+
+	raw_spin_lock_irqsave(&chips->lock, flags);
+	ended = chips->auto_ended;
+	chips->auto_ended = 0;
+	raw_spin_unlock_irqrestore(&chips->lock, flags);
+
+	resample(vm, ended);
+
+	raw_spin_lock_irqsave(&chips->lock, flags);
+	update_intr(chips);
+	raw_spin_unlock_irqrestore(&chips->lock, flags);
+}
+
+/* An EOI may end an interrupt whose line an irqfd holds, which falls first. */
 static void write_port(struct mv_vm *vm, u16 port, u8 value)
 {
 	struct mv_chips *chips = vm->chips;
@@ -117,13 +161,17 @@ static u8 read_port(struct mv_vm *vm, u16 port)
 {
 	struct mv_chips *chips = vm->chips;
 	unsigned long flags;
+	bool ended;
 	u8 value;
 
 	raw_spin_lock_irqsave(&chips->lock, flags);
 	value = pic_read(&chips->pic, port);
-	/* In poll mode a read acknowledges. */
-	update_intr(chips);
+	/* In poll mode a read is an INTA. */
+	ended = acknowledged(chips);
 	raw_spin_unlock_irqrestore(&chips->lock, flags);
+
+	if (ended)
+		mv_pic_resample(vm);
 	return value;
 }
 

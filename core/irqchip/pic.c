@@ -112,6 +112,7 @@ static unsigned int chip_acknowledge(struct pic_chip *c, bool master)
 		return SPURIOUS_INPUT;	/* DS: a default IR7 without its ISR bit */
 
 	if (c->auto_eoi) {
+		c->auto_ended |= BIT(input);
 		if (c->rotate_on_auto_eoi)
 			c->lowest = input;
 	} else {
@@ -195,6 +196,23 @@ u8 pic_acknowledge(struct pic *pic)
 	if (input == PIC_CASCADE_IRQ)
 		return pic->chip[1].vector_base + slave_acknowledge(pic);
 	return pic->chip[0].vector_base + input;
+}
+
+/**
+ * pic_take_auto_ended - which interrupts were over when they were acknowledged?
+ * @pic: the pair
+ *
+ * In automatic-EOI mode they never were in service, and no EOI will come.
+ *
+ * Return: a bit for each input, since this was last asked.
+ */
+unsigned int pic_take_auto_ended(struct pic *pic)
+{
+	unsigned int ended = pic->chip[0].auto_ended | pic->chip[1].auto_ended << 8;
+
+	pic->chip[0].auto_ended = 0;
+	pic->chip[1].auto_ended = 0;
+	return ended;
 }
 
 static void end_of_interrupt(struct pic_chip *c, bool rotate)

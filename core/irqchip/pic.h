@@ -32,6 +32,7 @@ struct pic_chip {
 	bool special_mask;
 	bool read_isr;		/* OCW3: reads give ISR, not IRR */
 	bool poll;		/* OCW3: the next read acknowledges */
+	u8 auto_ended;		/* in automatic-EOI mode: see pic_take_auto_ended() */
 };
 
 struct pic {
@@ -42,6 +43,7 @@ void pic_reset(struct pic *pic);
 int pic_set_irq(struct pic *pic, unsigned int irq, bool level);
 bool pic_intr(const struct pic *pic);
 u8 pic_acknowledge(struct pic *pic);
+unsigned int pic_take_auto_ended(struct pic *pic);
 u8 pic_read(struct pic *pic, u16 port);
 void pic_write(struct pic *pic, u16 port, u8 value);
 void pic_get_state(const struct pic *pic, unsigned int chip, struct minivmm_pic_state *state);

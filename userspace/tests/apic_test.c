@@ -32,6 +32,7 @@
 #define ENABLE		0x1ff		/* SVR: on, spurious vector 0xff */
 #define MASKED		0x10000
 #define PERIODIC	0x20000
+#define DEADLINE	0x40000
 #define LEVEL		0x8000
 #define REMOTE_IRR	0x4000
 #define LOGICAL		0x800
@@ -673,6 +674,119 @@ static void test_timer_divide(void)
 	EQUAL(apic_timer_deadline(boot) - now, 600 * 2 * APIC_TICK_NS, "which goes on slower");
 }
 
+#define KHZ		2500000		/* 2.5 ticks a ns */
+
+/* Its TSC is at @tsc now. */
+static void set_deadline(struct apic *apic, u64 deadline, u64 tsc)
+{
+	const struct apic_clocks clocks = { .now_ns = now, .tsc = tsc, .tsc_khz = KHZ };
+
+	apic_set_deadline(apic, deadline, &clocks);
+}
+
+static void start_deadline_mode(void)
+{
+	power_on_enabled();
+	apic_offer_deadline(&bus);
+	set(boot, TIMER, DEADLINE | 0xef);
+}
+
+static void test_deadline(void)
+{
+	start_deadline_mode();
+	EQUAL(get(boot, TIMER), DEADLINE | 0xef, "the mode is there");
+	EQUAL(apic_deadline(boot, now), 0, "not armed");
+	set_deadline(boot, 10001, 5000);
+	EQUAL(apic_deadline(boot, now), 10001, "armed");
+	EQUAL(apic_timer_deadline(boot), now + 2001, "5001 ticks, rounded up");
+	now += 2000;
+	apic_timer_run(boot, now);
+	EQUAL(take(0xef), 0, "not a moment early");
+	now++;
+	apic_timer_run(boot, now);
+	EQUAL(take(0xef), 0x1, "it interrupts");
+	EQUAL(apic_deadline(boot, now), 0, "the MSR is 0 then");
+	EQUAL(apic_timer_deadline(boot), APIC_NEVER, "no further one");
+	set_deadline(boot, 10001, 10001);
+	EQUAL(take(0xef), 0x1, "now is at once");
+	set_deadline(boot, 1, 10001);
+	EQUAL(take(0xef), 0x1, "and so is what is past");
+	EQUAL(apic_deadline(boot, now), 0, "over");
+	set_deadline(boot, 20000, 10001);
+	set_deadline(boot, 30001, 10001);
+	EQUAL(apic_timer_deadline(boot), now + 8000, "another takes its place");
+	set_deadline(boot, 0, 10001);
+	EQUAL(apic_timer_deadline(boot), APIC_NEVER, "0 disarms");
+	set_deadline(boot, ~0ULL, 10001);
+	EQUAL(apic_deadline(boot, now), ~0ULL, "the last there is");
+	EQUAL(apic_timer_deadline(boot) - now, (~0ULL - 10001) / 5 * 2 + 2, "is far");
+	set_deadline(boot, ~0ULL, 0);
+	set_deadline(&bus.apic[1], 1, 1);
+	EQUAL(take(0xef), 0, "another's, which is in no such mode");
+}
+
+/* SDM 11.5.4.1: what the other modes and this one have to do with each other. */
+static void test_deadline_modes(void)
+{
+	start_deadline_mode();
+	set(boot, INITIAL, 1000);
+	EQUAL(get(boot, INITIAL), 0, "a count is ignored");
+	EQUAL(get(boot, CURRENT), 0, "there is none");
+	set_deadline(boot, 10000, 5000);
+	set(boot, TIMER, 0xef);
+	EQUAL(apic_deadline(boot, now), 0, "one-shot mode disarms it");
+	set_deadline(boot, 10000, 5000);
+	EQUAL(apic_deadline(boot, now), 0, "and takes none");
+	set(boot, TIMER, DEADLINE | 0xef);
+	EQUAL(apic_timer_deadline(boot), APIC_NEVER, "not armed when it comes back");
+	set(boot, TIMER, PERIODIC | 0xef);
+	set(boot, INITIAL, 1000);
+	set(boot, TIMER, DEADLINE | 0xef);
+	EQUAL(apic_timer_deadline(boot), APIC_NEVER, "it ends a count");
+	set(boot, TIMER, PERIODIC | 0xef);
+	EQUAL(apic_timer_deadline(boot), APIC_NEVER, "for good");
+	set(boot, TIMER, DEADLINE | 0xef);
+
+	set_deadline(boot, 10000, 5000);
+	set(boot, TIMER, MASKED | DEADLINE | 0xef);
+	EQUAL(apic_deadline(boot, now), 10000, "masked it stays armed");
+	EQUAL(apic_timer_deadline(boot), APIC_NEVER, "but nobody need wake");
+	now += 2000;
+	EQUAL(apic_deadline(boot, now), 0, "and is over when it is over");
+	set(boot, TIMER, DEADLINE | 0xef);
+	EQUAL(take(0xef), 0, "what passed masked is lost");
+	set_deadline(boot, 10000, 5000);
+	set(boot, TIMER, DEADLINE | 0xee);
+	EQUAL(apic_deadline(boot, now), 10000, "a new vector leaves it armed");
+	set_deadline(boot, 10000, 5000);
+	apic_set_enabled(boot, false);
+	EQUAL(apic_deadline(boot, now), 0, "without an APIC it is off");
+
+	power_on_enabled();
+	set(boot, TIMER, DEADLINE | 0xef);
+	EQUAL(get(boot, TIMER), 0xef, "not offered, the bit is reserved");
+}
+
+static void test_possible(void)
+{
+	power_on_enabled();
+	CHECK(apic_possible(boot), "after power-up");
+	boot->deadline = 1;
+	CHECK(!apic_possible(boot), "a deadline in another mode");
+	boot->deadline = 0;
+	boot->timer_running = true;
+	CHECK(!apic_possible(boot), "it counts from nothing");
+	boot->timer_running = false;
+	boot->lvt[LVT_TIMER] = DEADLINE;
+	CHECK(!apic_possible(boot), "a mode that it does not know");
+	apic_offer_deadline(&bus);
+	boot->deadline = 1;
+	CHECK(apic_possible(boot), "a deadline");
+	boot->timer_initial = 1;
+	boot->timer_running = true;
+	CHECK(!apic_possible(boot), "it counts as well");
+}
+
 int main(void)
 {
 	test_reset();
@@ -696,5 +810,8 @@ int main(void)
 	test_timer_one_shot();
 	test_timer_periodic();
 	test_timer_divide();
+	test_deadline();
+	test_deadline_modes();
+	test_possible();
 	return tap_end();
 }

@@ -294,12 +294,16 @@ end flat
 #define APIC_ICR_HIGH	(APIC + 0x310)
 #define APIC_LVT_TIMER	(APIC + 0x320)
 #define APIC_INITIAL	(APIC + 0x380)
+#define APIC_CURRENT	(APIC + 0x390)
 #define APIC_DIVIDE	(APIC + 0x3e0)
 #define IOAPIC		0xfec00000
 #define IOAPIC_WINDOW	(IOAPIC + 0x10)
 #define ENTRY_LEVEL	0x8000
 #define ENTRY_MASKED	0x10000
 #define PERIODIC	0x20000
+#define DEADLINE	0x40000
+#define TSC_DEADLINE	0x6e0		/* the MSR */
+#define CPUID_DEADLINE	0x1000000	/* 1.ECX */
 #define TO_SELF		0x40000
 #define VECTOR		0x31
 #define AP_CODE		0x8000
@@ -457,6 +461,93 @@ guest timer_apic
 	iret
 end timer_apic
 
+	/* To @none if there is no such timer. */
+	.macro need_deadline none
+	movl	$1, %eax
+	cpuid
+	testl	$CPUID_DEADLINE, %ecx
+	jz	\none
+	.endm
+
+	.macro set_deadline ahead
+	rdtsc
+	addl	$\ahead, %eax
+	adcl	$0, %edx
+	movl	$TSC_DEADLINE, %ecx
+	wrmsr
+	.endm
+
+	/* To @bad if a deadline is set. */
+	.macro no_deadline bad
+	movl	$TSC_DEADLINE, %ecx
+	rdmsr
+	orl	%edx, %eax
+	jnz	\bad
+	.endm
+
+	/*
+	 * A deadline ends ten HLTs, then one comes that is past. 'N': there are none;
+	 * 'X': something else is wrong.
+	 */
+guest timer_deadline
+	init_apics timer_deadline, 4f, 23, ENTRY_MASKED
+	need_deadline 3f
+	movl	$VECTOR, APIC_LVT_TIMER
+	set_deadline 0
+	no_deadline 2f		/* in another mode it is ignored */
+	movl	$(DEADLINE | VECTOR), APIC_LVT_TIMER
+	movl	$0x7fffffff, %edx
+	movl	$0x12345678, %eax
+	wrmsr
+	xorl	%eax, %eax
+	rdmsr
+	cmpl	$0x12345678, %eax
+	jne	2f
+	cmpl	$0x7fffffff, %edx
+	jne	2f
+	movl	$VECTOR, APIC_LVT_TIMER
+	no_deadline 2f		/* the mode's end disarms */
+	movl	$(DEADLINE | VECTOR), APIC_LVT_TIMER
+	no_deadline 2f
+	xorl	%ebp, %ebp
+1:	set_deadline 100000
+	movl	%ebp, %ebx
+	sti
+	hlt
+	cli
+	incl	%ebx
+	cmpl	%ebp, %ebx
+	jne	2f
+	no_deadline 2f
+	cmpl	$10, %ebp
+	jb	1b
+	putc	'T'
+	movl	$1, %eax
+	xorl	%edx, %edx
+	movl	$TSC_DEADLINE, %ecx
+	wrmsr
+	no_deadline 2f
+	sti
+	nop
+	nop
+	cli
+	cmpl	$11, %ebp
+	jne	2f
+	putc	'P'
+	movl	$1000, APIC_INITIAL
+	cmpl	$0, APIC_CURRENT
+	jne	2f
+	putc	'C'
+	power_off
+2:	putc	'X'
+	power_off
+3:	putc	'N'
+	power_off
+4:	incl	%ebp
+	movl	$0, APIC_EOI
+	iret
+end timer_deadline
+
 	/* Ten interrupts of the timer by the I/O APIC, at pin 2. */
 guest timer_ioapic
 	init_apics timer_ioapic, 2f, 2, 0
@@ -588,6 +679,44 @@ guest walker
 	.code32
 9:
 end walker
+
+	/*
+	 * Nothing but its deadline wakes the guest: one that is lost is its end. What it
+	 * says is as the one above has it.
+	 */
+guest sleeper
+	init_apics sleeper, 6f, 23, ENTRY_MASKED
+	need_deadline 5f
+	movl	$(DEADLINE | VECTOR), APIC_LVT_TIMER
+	xorl	%ebp, %ebp
+	putc	'>'
+1:	movl	%ebp, %ebx
+	set_deadline 0x800000
+	sti
+	hlt
+	cli
+	incl	%ebx
+	cmpl	%ebp, %ebx
+	jne	4f
+	putc	'.'
+	movw	$COM1_LSR, %dx
+	inb	%dx, %al
+	testb	$LSR_DR, %al
+	jz	1b
+	movw	$COM1, %dx
+	inb	%dx, %al
+	cmpb	$'q', %al
+	jne	1b
+	putc	'K'
+	power_off
+4:	putc	'X'
+	power_off
+5:	putc	'N'
+	power_off
+6:	incl	%ebp
+	movl	$0, APIC_EOI
+	iret
+end sleeper
 
 	.code64
 	/* 64 bits: ports and addresses that nobody claims read as ones. */

@@ -5,10 +5,12 @@
  * machine device is: on /dev/minivmm, or on the device named by the first argument.
  */
 #include <fcntl.h>
+#include <dirent.h>
 #include <linux/minivmm.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -21,11 +23,12 @@
 #include "unix_socket.h"
 #include "vm.h"
 
-extern const u8 guest_walker[], guest_walker_end[];
+extern const u8 guest_walker[], guest_walker_end[], guest_sleeper[], guest_sleeper_end[];
 
 #define ROUNDS		3	/* of the guest, that show that it runs */
 #define SILENCE_MS	1000	/* that shows that all has come */
 #define NR_SCRIBBLES	60
+#define APIC_DEADLINE_AT 172	/* the last 8 bytes of a local APIC */
 #define UNLIMITED	(~0ULL)
 
 static const char *device = VM_DEFAULT_DEVICE;
@@ -104,11 +107,16 @@ static bool runs(struct spawn *s)
 	return true;
 }
 
-static void start_walker(struct spawn *s, const char *irqchip, const char *cpus)
+static void start_guest(struct spawn *s, const char *guest, const char *irqchip, const char *cpus)
 {
-	spawn_start(s, true, command_raw, path("walker"), "--mode", "32", "-m", "4M", "--dev",
+	spawn_start(s, true, command_raw, path(guest), "--mode", "32", "-m", "4M", "--dev",
 		    device, "-c", cpus, "--irqchip", irqchip, "--control", sock("control"),
 		    "--migrate-to", sock("incoming"), NULL);
+}
+
+static void start_walker(struct spawn *s, const char *irqchip, const char *cpus)
+{
+	start_guest(s, "walker", irqchip, cpus);
 	CHECK(runs(s), "the guest runs");
 }
 
@@ -267,6 +275,29 @@ static void test_snapshot(const char *irqchip, const char *cpus)
 	end_walker(&restored, "and from it");
 }
 
+/* A guest that sleeps until its TSC deadline, which goes with it */
+static void test_deadline(const char *irqchip)
+{
+	struct spawn source, destination;
+
+	printf("# TSC deadline, --irqchip %s\n", irqchip);
+	start_guest(&source, "sleeper", irqchip, "1");
+	if (!runs(&source)) {
+		CHECK(strstr(source.text, "N") && !strcmp(device, "/dev/kvm") &&
+		      !strcmp(irqchip, "user"), "no deadline, as KVM keeps them");
+		EQUAL(spawn_end(&source), EXIT_POWERED_OFF, "it powers off");
+		return;
+	}
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot");
+	CHECK(runs(&source), "the guest goes on after it");
+	start_incoming(&destination);
+	migrate(&source, EXIT_POWERED_OFF, "", "a migration");
+	ends(&source, EXIT_MOVED, "has moved", "the source ends");
+	end_walker(&destination, "the destination goes on");
+	start_restored(&destination, "snapshot");
+	end_walker(&destination, "and so does what was saved");
+}
+
 /* There and back, by signal, and on from a snapshot of the moved one. */
 static void test_chain(void)
 {
@@ -310,6 +341,16 @@ static void test_cuts(const char *irqchip)
 	end_walker(&destination, "the destination goes on");
 }
 
+/* Until no more comes */
+static void take_all(int fd)
+{
+	char buf[4096];
+
+	while (readable(fd, -1, SILENCE_MS))
+		if (read(fd, buf, sizeof(buf)) <= 0)
+			break;
+}
+
 /* A destination that is there, but cannot run the guest, is killed, or no launcher. */
 static void test_destinations(void)
 {
@@ -345,16 +386,25 @@ static void test_destinations(void)
 	fd = accept(listen_fd, NULL, NULL);
 	if (write(fd, "taxed\n", 6) != 6)
 		exit(99);
-	while (readable(fd, -1, SILENCE_MS)) {
-		char buf[4096];
-
-		if (read(fd, buf, sizeof(buf)) <= 0)
-			break;
-	}
+	take_all(fd);
 	ends(&client, EXIT_SETUP, "has not taken the guest", "it answers something else");
 	close(fd);
+	CHECK(runs(&source), "the source goes on");
+
+	spawn_start(&client, false, command_migrate, sock("incoming"), "--control",
+		    sock("control"), NULL);
+	fd = accept(listen_fd, NULL, NULL);
+	take_all(fd);
+	if (write(fd, "tak", 3) != 3)
+		exit(99);
+	kill(source.pid, SIGSTOP);
+	kill(source.pid, SIGCONT);
+	if (readable(fd, -1, SILENCE_MS) || write(fd, "en\n", 3) != 3)
+		exit(99);
+	ends(&client, EXIT_POWERED_OFF, "", "its answer comes in pieces");
+	ends(&source, EXIT_MOVED, "has moved", "the source ends");
+	close(fd);
 	close(listen_fd);
-	end_walker(&source, "the source goes on");
 }
 
 static u8 *read_file(const char *name, size_t *size)
@@ -371,6 +421,45 @@ static u8 *read_file(const char *name, size_t *size)
 		exit(99);
 	close(fd);
 	return data;
+}
+
+/* What somebody sends who then is gone: the guest does not begin to run. */
+static void sent_and_gone(const u8 *data, size_t size, const char *text, const char *what)
+{
+	const struct unix_address address = parse_unix("test", sock("incoming"));
+	unsigned int failures;
+	struct spawn destination;
+	int fd;
+
+	start_incoming(&destination);
+	fd = unix_connect(&address, SOCK_STREAM);
+	if (fd < 0 || send(fd, data, size, MSG_NOSIGNAL) != (ssize_t)size)
+		exit(99);
+	close(fd);
+	failures = tap_failures;
+	EQUAL(spawn_end(&destination), EXIT_SETUP, what);
+	CHECK(strstr(destination.text, text), text);
+	CHECK(!strncmp(destination.text, "minivmm: ", 9), "the guest has said nothing");
+	spawn_free(&destination, failures);
+}
+
+static void test_source_dies(void)
+{
+	struct spawn source;
+	size_t size;
+	u8 *data;
+
+	printf("# sources that die\n");
+	start_walker(&source, "user", "2");
+	snapshot("snapshot", EXIT_POWERED_OFF, "", "a snapshot");
+	end_walker(&source, "the guest goes on after it");
+	data = read_file("snapshot", &size);
+	sent_and_gone(data, 0, "truncated", "at once");
+	sent_and_gone(data, 15, "truncated", "in the header");
+	sent_and_gone(data, size / 2, "truncated", "in the midst");
+	sent_and_gone(data, size - 1, "truncated", "at the last byte");
+	sent_and_gone(data, size, "the source has given up", "before it hears that all is there");
+	free(data);
 }
 
 static void refused(const u8 *data, size_t size, const char *text, const char *what)
@@ -408,8 +497,10 @@ static void test_damage(void)
 	refused(data, size, "not a saved machine", "some other file");
 	data[0] ^= 1;
 	data[8]++;
-	refused(data, size, "its format has version 2", "a version to come");
-	data[8]--;
+	refused(data, size, "its format has version 3", "a version to come");
+	data[8] -= 2;
+	refused(data, size, "its format has version 1", "one before");
+	data[8]++;
 	data = realloc(data, size + 1);
 	data[size] = 0;
 	refused(data, size + 1, "something follows its end", "a byte too many");
@@ -534,6 +625,8 @@ static void test_impossible(void)
 	      "CMOS clock 0 is missing", "another device");
 	wrong((struct edit){ .change = set_id, .id = SECTION_PAGES, .value = SECTION_END },
 	      "something follows its end", "an end with content");
+	wrong(VALUE(SECTION_LOCAL_APIC, APIC_DEADLINE_AT, 1), "local APIC 0 is impossible",
+	      "a deadline in another mode of the timer");
 	wrong(SHORT(SECTION_VCPU, 100), "the state of CPU 0 is impossible", "half a CPU");
 	wrong(SHORT(SECTION_CPUID, 39), "the state of CPUID of CPU 0 is impossible", "half a leaf");
 	for (u32 id = SECTION_STATE; id < SECTION_IDS; id++)
@@ -587,20 +680,134 @@ static void test_hostile(void)
 	test_scribble();
 }
 
+static unsigned int files_in(const char *name)
+{
+	DIR *files = opendir(name);
+	unsigned int n = 0;
+
+	while (files && readdir(files))
+		n++;
+	closedir(files);
+	return n;
+}
+
+/* Its writes end here: a disk that is full */
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = size;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 static void test_requests(void)
 {
-	struct spawn source;
-	char link[64];
+	struct spawn source, first, second;
+	unsigned int files;
 
 	printf("# requests\n");
 	snapshot("snapshot", EXIT_SETUP, "no machine listens there", "nobody to ask");
+	limit_files(100000);
 	start_walker(&source, "user", "1");
-	snprintf(link, sizeof(link), "%s.part", path("full"));
-	if (symlink("/dev/full", link))
-		exit(99);
-	snapshot("full", EXIT_SETUP, "cannot write: No space left", "a full disk");
-	CHECK(access(path("full"), F_OK) && access(link, F_OK), "nothing is left of it");
+	limit_files(RLIM_INFINITY);
+	files = files_in(dir);
+	snapshot("full", EXIT_SETUP, "cannot write: File too large", "no room for a snapshot");
+	EQUAL(files_in(dir), files, "nothing is left of it");
 	end_walker(&source, "the guest goes on");
+
+	start_walker(&source, "user", "1");
+	spawn_start(&first, false, command_snapshot, path("twice"), "--control",
+		    sock("control"), NULL);
+	spawn_start(&second, false, command_snapshot, path("twice"), "--control",
+		    sock("control"), NULL);
+	ends(&first, EXIT_POWERED_OFF, "", "two snapshots of one name at once");
+	ends(&second, EXIT_POWERED_OFF, "", "one after the other");
+	end_walker(&source, "the guest goes on");
+	start_restored(&source, "twice");
+	end_walker(&source, "the file is whole");
+}
+
+/* Sends a request, with so many files. Return: the connection. */
+static int send_raw(const char *request, unsigned int nr_fds, int fd)
+{
+	const struct unix_address address = parse_unix("test", sock("control"));
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(2 * sizeof(int))];
+	} control = { .header = {
+		.cmsg_len = CMSG_LEN(nr_fds * sizeof(int)),
+		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+	} };
+	struct iovec text = { .iov_base = (char *)request, .iov_len = strlen(request) };
+	const struct msghdr message = {
+		.msg_iov = &text, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int)),
+	};
+	int connection = unix_connect(&address, SOCK_SEQPACKET);
+
+	for (unsigned int i = 0; i < nr_fds; i++)
+		memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &fd, sizeof(fd));
+	if (connection < 0 || sendmsg(connection, &message, MSG_NOSIGNAL) < 0)
+		exit(99);
+	return connection;
+}
+
+/* Requests that `minivmm snapshot` would not send */
+static void test_bad_requests(void)
+{
+	char files[64], answer[64];
+	struct spawn source;
+	unsigned int before;
+	int connection;
+
+	printf("# bad requests\n");
+	start_walker(&source, "user", "1");
+	snprintf(files, sizeof(files), "/proc/%d/fd", source.pid);
+	before = files_in(files);
+	for (unsigned int i = 0; i < 5; i++) {
+		connection = send_raw("nonsense", 2, source.out);
+		CHECK(recv(connection, answer, sizeof(answer), 0) > 0, "more files than one");
+		close(connection);
+		connection = send_raw("", 1, source.out);
+		CHECK(!recv(connection, answer, sizeof(answer), 0), "a file and no word");
+		close(connection);
+	}
+	EQUAL(files_in(files), before, "it keeps none of the files");
+	end_walker(&source, "the guest goes on");
+}
+
+/* A signal is obeyed though the machine is paused for a reader that does not read. */
+static void test_signal_while_paused(void)
+{
+	struct spawn source;
+	int snap[2], connection;
+
+	printf("# SIGTERM while paused\n");
+	start_walker(&source, "user", "2");
+	if (pipe(snap))
+		exit(99);
+	connection = send_raw("snapshot", 1, snap[1]);
+	while (readable(source.out, -1, SILENCE_MS))
+		spawn_read_some(&source);
+	kill(source.pid, SIGTERM);
+	ends(&source, 128 + SIGTERM, "", "it ends by that signal");
+	close(connection);
+	close(snap[0]);
+	close(snap[1]);
+}
+
+/* What is in the place of a socket may be somebody's. */
+static void test_names(void)
+{
+	struct spawn source;
+
+	printf("# names of sockets\n");
+	write_file("control.part", "precious", 8);
+	start_guest(&source, "walker", "user", "1");
+	ends(&source, EXIT_SETUP, "cannot listen there: File exists", "a file is in the way");
+	CHECK(!access(path("control.part"), F_OK), "it is still there");
+	unlink(path("control.part"));
 }
 
 int main(int argc, char **argv)
@@ -627,6 +834,7 @@ int main(int argc, char **argv)
 	if (!mkdtemp(dir))
 		return 99;
 	write_file("walker", guest_walker, guest_walker_end - guest_walker);
+	write_file("sleeper", guest_sleeper, guest_sleeper_end - guest_sleeper);
 	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (!has(modes[i].cap)) {
 			printf("# %s has no %s interrupt chips\n", device, modes[i].name);
@@ -636,13 +844,18 @@ int main(int argc, char **argv)
 		test_snapshot(modes[i].name, "2");
 		test_migrate(modes[i].name, "1");
 		test_migrate(modes[i].name, "2");
+		test_deadline(modes[i].name);
 	}
 	test_chain();
 	test_cuts(has(MINIVMM_CAP_IRQCHIP) ? "kernel" : "user");
 	test_destinations();
+	test_source_dies();
 	test_damage();
 	test_hostile();
 	test_requests();
+	test_bad_requests();
+	test_signal_while_paused();
+	test_names();
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	return system(command) ? 99 : tap_end();
 }

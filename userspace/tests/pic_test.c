@@ -181,7 +181,21 @@ static void test_priorities(void)
 	EQUAL(pic_acknowledge(&pic), MASTER_VECTOR + 6, "automatic EOI: delivered");
 	EQUAL(status(&pic, 0x20, READ_ISR), 0, "and never in service");
 	pulse(&pic, 6);
+	EQUAL(pic_take_auto_ended(&pic), BIT(6), "it has ended by itself");
+	EQUAL(pic_take_auto_ended(&pic), 0, "once");
 	CHECK(pic_intr(&pic), "so it may come again");
+	pulse(&pic, 10);
+	pic_acknowledge(&pic);
+	EQUAL(pic_acknowledge(&pic), MASTER_VECTOR + 6, "what is lower comes then");
+	EQUAL(pic_take_auto_ended(&pic), BIT(10) | BIT(6) | BIT(2), "the slave's, the cascade");
+	pic_acknowledge(&pic);
+	EQUAL(pic_take_auto_ended(&pic), 0, "a spurious one has nothing to end");
+
+	init(&pic, 0x01);
+	pulse(&pic, 6);
+	pic_acknowledge(&pic);
+	pic_write(&pic, 0x20, EOI);
+	EQUAL(pic_take_auto_ended(&pic), 0, "an EOI is no end by itself");
 }
 
 static void test_special_mask(void)
@@ -265,6 +279,7 @@ static void test_state(void)
 	pulse(&pic, 1);
 	pulse(&pic, 10);
 	pic_acknowledge(&pic);
+	pic_take_auto_ended(&pic);
 	pic_write(&pic, 0x20, SET_PRIORITY | 4);
 	pic_write(&pic, 0xa0, 0x11);
 	pic_write(&pic, 0xa1, 0x70);

@@ -3,6 +3,7 @@
 #ifndef MINIVMM_TESTS_SPAWN_H
 #define MINIVMM_TESTS_SPAWN_H
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +16,9 @@
 
 #define SPAWN_MAX_ARGS	24
 #define SPAWN_TIMEOUT_S	60
+
+/* stdout of those that are started from now on */
+static bool spawn_nonblocking;
 
 struct spawn {
 	pid_t pid;
@@ -48,6 +52,8 @@ static inline void spawn_start(struct spawn *s, bool input, int (*command)(int, 
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		dup2(out[1], STDERR_FILENO);
+		if (spawn_nonblocking && fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK))
+			_exit(99);
 		close(in[0]);
 		close(in[1]);
 		close(out[0]);

@@ -3,6 +3,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -10,6 +11,13 @@
 #include "report.h"
 #include "tap.h"
 #include "terminal.h"
+
+static bool is_raw(int fd)
+{
+	struct termios t;
+
+	return !tcgetattr(fd, &t) && !(t.c_lflag & (ICANON | ECHO | ISIG));
+}
 
 static void by_exit(void)
 {
@@ -43,11 +51,32 @@ static void by_hangup(void)
 	raise(SIGHUP);
 }
 
-static bool is_raw(int fd)
+/* A warning: the terminal is the guest's still. */
+static void by_exit_after_warning(void)
 {
-	struct termios t;
+	warn("expected");
+	exit(is_raw(STDIN_FILENO) ? 0 : 97);
+}
 
-	return !tcgetattr(fd, &t) && !(t.c_lflag & (ICANON | ECHO | ISIG));
+/* As a job that its shell has put into the background */
+static void by_exit_in_background(void)
+{
+	int status;
+	pid_t job;
+
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+	job = fork();
+	if (!job) {
+		setpgid(0, 0);
+		exit(0);
+	}
+	waitpid(job, &status, WUNTRACED);
+	if (WIFSTOPPED(status)) {
+		kill(job, SIGKILL);
+		_exit(97);
+	}
+	_exit(0);
 }
 
 /* Runs @end on a terminal of its own. Return: whether that was raw, then not. */
@@ -83,6 +112,10 @@ int main(void)
 
 	CHECK(restored_after(by_exit, &status), "exit");
 	EQUAL(WEXITSTATUS(status), 0, "with its code");
+	CHECK(restored_after(by_exit_after_warning, &status), "exit after a warning");
+	EQUAL(WEXITSTATUS(status), 0, "which has left it raw");
+	CHECK(restored_after(by_exit_in_background, &status), "exit in the background");
+	EQUAL(WEXITSTATUS(status), 0, "without being stopped");
 	CHECK(restored_after(by_die, &status), "die");
 	EQUAL(WEXITSTATUS(status), EXIT_SETUP, "with its code");
 	CHECK(restored_after(by_segv, &status), "segmentation fault");
