@@ -379,10 +379,17 @@ TEST(xsetbv)
 	ASSERT_DONE(vcpu);
 }
 
-#define XSAVES(area, states) \
-	guest_try("xsaves (%%rdi)", "D"(area), "a"(states), "d"((states) >> 32))
-#define XRSTORS(area, states) \
-	guest_try("xrstors (%%rdi)", "D"(area), "a"(states), "d"((states) >> 32))
+static u64 xsaves(u64 *area, u64 states)
+{
+	return guest_try("xsaves (%%rdi)", "D"(area), "a"((u32)states),
+			 "d"((u32)(states >> 32)));
+}
+
+static u64 xrstors(u64 *area, u64 states)
+{
+	return guest_try("xrstors (%%rdi)", "D"(area), "a"((u32)states),
+			 "d"((u32)(states >> 32)));
+}
 
 /*
  * Of all states that one asks for it saves those of XCR0 and IA32_XSS (SDM volume 1,
@@ -395,11 +402,11 @@ static void guest_xsaves(u64 all)
 
 	write_cr4(read_cr4() | CR4_OSXSAVE);
 	GUEST_ASSERT_EQ(xsetbv(0, all), GUEST_NO_FAULT);
-	GUEST_ASSERT_EQ(XSAVES(area, ~0UL), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(xsaves(area, ~0UL), GUEST_NO_FAULT);
 	GUEST_ASSERT_EQ(area[65], 1UL << 63 | all);
-	GUEST_ASSERT_EQ(XRSTORS(area, ~0UL), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(xrstors(area, ~0UL), GUEST_NO_FAULT);
 	area[65] |= 1UL << 8;
-	GUEST_ASSERT_EQ(XRSTORS(area, ~0UL), GP_VECTOR);
+	GUEST_ASSERT_EQ(xrstors(area, ~0UL), GP_VECTOR);
 }
 
 static void guest_no_xsaves(void)
@@ -407,8 +414,8 @@ static void guest_no_xsaves(void)
 	u64 *area = (u64 *)DATA_GPA, value;
 
 	write_cr4(read_cr4() | CR4_OSXSAVE);
-	GUEST_ASSERT_EQ(XSAVES(area, 3UL), UD_VECTOR);
-	GUEST_ASSERT_EQ(XRSTORS(area, 3UL), UD_VECTOR);
+	GUEST_ASSERT_EQ(xsaves(area, 3UL), UD_VECTOR);
+	GUEST_ASSERT_EQ(xrstors(area, 3UL), UD_VECTOR);
 	GUEST_ASSERT_EQ(rdmsr_safe(MSR_IA32_XSS, &value), GP_VECTOR);
 	GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_XSS, 0), GP_VECTOR);
 }
