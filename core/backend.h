@@ -617,6 +617,7 @@ struct mv_vcpu {
 		u8 maxphyaddr;
 		bool rdtscp;
 		bool invpcid;
+		bool xsaves;
 		bool apic;	/* the client offers one; see mv_cpuid_update() */
 		bool x2apic;
 		bool tsc_deadline;
@@ -642,6 +643,7 @@ struct mv_vcpu {
  * struct mv_caps - what the back end's CPU can do for a guest
  * @rdtscp: RDTSCP and RDPID run in the guest
  * @invpcid: INVPCID runs in the guest
+ * @xsaves: XSAVES and XRSTORS run in the guest
  * @cr4: CR4 bits a guest can have
  * @tsc_frac_bits: bits of fraction in vcpu->tsc_ratio; 0: the CPU cannot scale
  * @tsc_max_ratio: ratios are below this
@@ -657,6 +659,7 @@ struct mv_vcpu {
 struct mv_caps {
 	bool rdtscp;
 	bool invpcid;
+	bool xsaves;
 	u64 cr4;
 	u8 tsc_frac_bits;
 	u64 tsc_max_ratio;

@@ -50,6 +50,12 @@ enum { EAX, EBX, ECX, EDX };
 #define LEAF1_EDX_APIC		BIT(9)
 #define LEAF7_ECX_OSPKE		BIT(4)
 
+#define LEAF1_ECX_XSAVE		BIT(26)
+/* Leaf 0DH, subleaf 1; either instruction writes the compacted format. */
+#define LEAFD_EAX_XSAVEC	BIT(1)
+#define LEAFD_EAX_XSAVES	BIT(3)
+#define LEAFD_EAX_COMPACTED	(LEAFD_EAX_XSAVEC | LEAFD_EAX_XSAVES)
+
 /* States that features need: without them the instructions are #UD. */
 #define NEED_AVX		XFEATURE_MASK_YMM
 #define NEED_AVX512		XFEATURE_MASK_AVX512
@@ -171,10 +177,11 @@ static const struct leaf_mask masks[] = {
 		     BIT(23), NEED_AVX512 },	/* AVX512_FP16 */
 	{ 7, 1, EAX, BIT(4), NEED_AVX },	/* AVX_VNNI */
 	{ 7, 1, EAX, BIT(5), NEED_AVX512 },	/* AVX512_BF16 */
-	/* Without XSAVES 3, XFD 4: no supervisor states, no AMX. */
+	/* Without XFD 4: no AMX. And no supervisor states. */
 	{ 0xd, 1, EAX, BIT(0) |		/* XSAVEOPT */
 		       BIT(1) |		/* XSAVEC */
-		       BIT(2), NEED_XSAVE },	/* XGETBV with ECX = 1 */
+		       BIT(2) |		/* XGETBV with ECX = 1 */
+		       BIT(3), NEED_XSAVE },	/* XSAVES, IA32_XSS */
 	{ 0x80000001, 0, ECX, BIT(0) |	/* LAHF/SAHF in 64-bit mode */
 			      BIT(5) |	/* LZCNT */
 			      BIT(8) },	/* PREFETCHW */
@@ -360,7 +367,9 @@ static int add_leaf_d(struct cpuid_list *list)
 	e = add_features(list, 0xd, 1, true);
 	if (!e)
 		return -E2BIG;
-	if (e->eax & BIT(1))
+	if (!mv_ops->caps.xsaves)
+		e->eax &= ~LEAFD_EAX_XSAVES;
+	if (e->eax & LEAFD_EAX_COMPACTED)
 		e->ebx = mv_fpu_size(features, true);
 
 	for (i = 2; i < 63; i++) {
@@ -701,7 +710,7 @@ void mv_cpuid_update(struct mv_vcpu *vcpu)
 	if (e)
 		e->ebx = mv_fpu_size(vcpu->xcr0, false);
 	e = find_entry(vcpu, 0xd, 1);
-	if (e && (e->eax & BIT(1)))
+	if (e && (e->eax & LEAFD_EAX_COMPACTED))
 		e->ebx = mv_fpu_size(vcpu->xcr0, true);
 }
 
@@ -821,6 +830,14 @@ bool mv_mwait_is_ud(const struct mv_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(mv_mwait_is_ud);
 
+static bool has_xsaves(struct mv_vcpu *vcpu)
+{
+	struct minivmm_cpuid_entry2 *d1 = find_entry(vcpu, 0xd, 1);
+
+	return mv_ops->caps.xsaves && d1 && (d1->eax & LEAFD_EAX_XSAVES) &&
+	       (guest_feature(vcpu, 1, ECX) & LEAF1_ECX_XSAVE);
+}
+
 /* What follows from the leaves, computed once and not at each use */
 static void derive(struct mv_vcpu *vcpu)
 {
@@ -835,6 +852,7 @@ static void derive(struct mv_vcpu *vcpu)
 		 (guest_feature(vcpu, 7, ECX) & BIT(22)));
 	vcpu->cpuid.invpcid = mv_ops->caps.invpcid &&
 		(guest_feature(vcpu, 7, EBX) & BIT(10));
+	vcpu->cpuid.xsaves = has_xsaves(vcpu);
 	vcpu->cpuid.apic = guest_feature(vcpu, 1, EDX) & LEAF1_EDX_APIC;
 	vcpu->cpuid.x2apic = guest_feature(vcpu, 1, ECX) & LEAF1_ECX_X2APIC;
 	vcpu->cpuid.tsc_deadline = guest_feature(vcpu, 1, ECX) &
@@ -859,6 +877,7 @@ void mv_cpuid_reset(struct mv_vcpu *vcpu)
 	vcpu->cpuid.maxphyaddr = 36;
 	vcpu->cpuid.rdtscp = mv_ops->caps.rdtscp;
 	vcpu->cpuid.invpcid = mv_ops->caps.invpcid;
+	vcpu->cpuid.xsaves = mv_ops->caps.xsaves;
 	vcpu->cpuid.x2apic = true;
 	vcpu->cpuid.tsc_deadline = true;
 	vcpu->fpu_features = mv_fpu_features();

@@ -20,6 +20,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
+#include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 
@@ -41,12 +42,14 @@
 /*
  * The CPU's layout: constant from module load on
  * @xcr0: the host's XCR0; 0 if it does not use XSAVE
+ * @xss: the host's IA32_XSS; 0 if it does not use XSAVES
  * @features: the states among them that a guest can have
  * @mxcsr_mask: bits of MXCSR that are not reserved
  * @state: where each component lies, from CPUID leaf 0DH
  */
 static struct {
 	u64 xcr0;
+	u64 xss;
 	u64 features;
 	u32 mxcsr_mask;
 	struct {
@@ -68,6 +71,11 @@ static void xrstor(const void *area, u64 states)
 	asm volatile("xrstor64 (%0)"
 		     : : "r" (area), "a" (lower_32_bits(states)),
 			 "d" (upper_32_bits(states)) : "memory");
+}
+
+static void write_xss(u64 states)
+{
+	native_wrmsr(MSR_IA32_XSS, lower_32_bits(states), upper_32_bits(states));
 }
 
 static void fxsave(void *area)
@@ -132,6 +140,8 @@ int __init mv_fpu_init(void)
 		layout.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 		find_states();
 	}
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		layout.xss = native_read_msr(MSR_IA32_XSS);
 	return 0;
 }
 
@@ -250,8 +260,10 @@ void mv_fpu_destroy(struct mv_vcpu *vcpu)
  *
  * The CPU refuses to move states that XCR0 leaves out, so all moves happen
  * under the host's XCR0; the guest's is in force only between this and
- * mv_fpu_leave(). PKRU is not for kernel_fpu_begin() to save: the kernel keeps
- * it in the CPU from one system call to the next.
+ * mv_fpu_leave(). So is its IA32_XSS, which is 0: its XSAVES must not show it the
+ * host's supervisor states (SDM vol. 1, 13.11). PKRU is not for
+ * kernel_fpu_begin() to save: the kernel keeps it in the CPU from one system
+ * call to the next.
  *
  * Context: interrupts off, between kernel_fpu_begin() and kernel_fpu_end().
  */
@@ -266,6 +278,8 @@ void mv_fpu_enter(struct mv_vcpu *vcpu)
 	xrstor(vcpu->fpu, layout.features);
 	if (vcpu->xcr0 != layout.xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+	if (unlikely(layout.xss) && vcpu->cpuid.xsaves)
+		write_xss(0);
 }
 
 /**
@@ -280,6 +294,8 @@ void mv_fpu_leave(struct mv_vcpu *vcpu)
 		fxsave(vcpu->fpu);
 		return;
 	}
+	if (unlikely(layout.xss) && vcpu->cpuid.xsaves)
+		write_xss(layout.xss);
 	if (vcpu->xcr0 != layout.xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, layout.xcr0);
 	xsave(vcpu->fpu, layout.features);

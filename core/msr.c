@@ -86,6 +86,7 @@ struct mv_msr_store {
 #define NEED_MCG_CTL	BIT(8)	/* exists if IA32_MCG_CAP says so */
 #define PLATFORM_INFO	BIT(9)	/* the guest's read: #GP if its client wants so */
 #define IN_SEGS		BIT(10)	/* right only when MV_STATE_SEGS is valid */
+#define NEED_XSAVES	BIT(11)	/* exists with XSAVES only */
 
 #define VCPU(field)	.offset = offsetof(struct mv_vcpu, field)
 #define STORE(field)	.offset = offsetof(struct mv_msr_store, field)
@@ -405,6 +406,8 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_P5_MC_TYPE, .flags = CONSTANT },
 	/* No VMX, no SMX, and locked, so nobody can turn them on */
 	{ MSR_IA32_FEAT_CTL, .flags = CONSTANT, .value = FEAT_CTL_LOCKED },
+	/* No supervisor states: XSAVES saves user states, or none */
+	{ MSR_IA32_XSS, .flags = CONSTANT | GUEST_REWRITES | NEED_XSAVES },
 	/*
 	 * Neither last-branch records nor single steps on branches. CPUID has
 	 * no bit for these two, so guests do not ask before they set them.
@@ -421,7 +424,7 @@ static const struct msr_row rows[] = {
  * The row of each MSR number, plus 1. All lie in three ranges, so a byte for
  * every number there makes the search one load.
  */
-#define NR_LOW		0x700
+#define NR_LOW		0xe00
 #define HIGH_BASE	0xc0000080
 #define NR_HIGH		0x100
 #define KVM_BASE	0x4b564d00
@@ -475,6 +478,8 @@ static bool row_exists(const struct msr_row *row)
 {
 	if ((row->flags & NEED_RDTSCP) && !mv_ops->caps.rdtscp)
 		return false;
+	if ((row->flags & NEED_XSAVES) && !mv_ops->caps.xsaves)
+		return false;
 	return !row->exists || row->exists();
 }
 
@@ -526,12 +531,14 @@ static int set_value(struct mv_vcpu *vcpu, const struct msr_row *row, u32 index,
 
 /* Rows that need a second look before the guest gets at them */
 #define CONDITIONS	(NEED_RDTSCP | NEED_TSC_DEADLINE | NEED_MCG_CTL | \
-			 PLATFORM_INFO | IN_SEGS)
+			 PLATFORM_INFO | IN_SEGS | NEED_XSAVES)
 
 static int check_conditions(const struct mv_vcpu *vcpu,
 			    const struct msr_row *row)
 {
 	if ((row->flags & NEED_RDTSCP) && !vcpu->cpuid.rdtscp)
+		return -EINVAL;
+	if ((row->flags & NEED_XSAVES) && !vcpu->cpuid.xsaves)
 		return -EINVAL;
 	if ((row->flags & NEED_TSC_DEADLINE) && !vcpu->cpuid.tsc_deadline)
 		return -EINVAL;

@@ -379,30 +379,68 @@ TEST(xsetbv)
 	ASSERT_DONE(vcpu);
 }
 
-static void guest_xsaves(u64 has)
+static u64 xsaves(u64 *area, u64 states)
 {
-	u64 *area = (u64 *)DATA_GPA, vector;
+	return guest_try("xsaves (%%rdi)", "D"(area), "a"((u32)states),
+			 "d"((u32)(states >> 32)));
+}
+
+static u64 xrstors(u64 *area, u64 states)
+{
+	return guest_try("xrstors (%%rdi)", "D"(area), "a"((u32)states),
+			 "d"((u32)(states >> 32)));
+}
+
+/*
+ * Of all states that one asks for it saves those of XCR0 and IA32_XSS (SDM volume 1,
+ * 13.11): the host's supervisor states, if it has any, are not among them. In the
+ * compacted format (bit 63) an area says which.
+ */
+static void guest_xsaves(u64 all)
+{
+	u64 *area = (u64 *)DATA_GPA;
 
 	write_cr4(read_cr4() | CR4_OSXSAVE);
-	GUEST_ASSERT_EQ(xsetbv(0, 3), GUEST_NO_FAULT);
-	vector = guest_try("xsaves (%%rdi)", "D"(area), "a"(3), "d"(0));
-	GUEST_ASSERT_EQ(vector, has ? GUEST_NO_FAULT : UD_VECTOR);
-	if (!has)
-		return;
-	GUEST_ASSERT_EQ(area[65] >> 63, 1);	/* XCOMP_BV: compacted */
-	GUEST_ASSERT_EQ(guest_try("xrstors (%%rdi)", "D"(area), "a"(3),
-				  "d"(0)), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(xsetbv(0, all), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(xsaves(area, ~0UL), GUEST_NO_FAULT);
+	GUEST_ASSERT_EQ(area[65], 1UL << 63 | all);
+	GUEST_ASSERT_EQ(xrstors(area, ~0UL), GUEST_NO_FAULT);
+	area[65] |= 1UL << 8;
+	GUEST_ASSERT_EQ(xrstors(area, ~0UL), GP_VECTOR);
+}
+
+static void guest_no_xsaves(void)
+{
+	u64 *area = (u64 *)DATA_GPA, value;
+
+	write_cr4(read_cr4() | CR4_OSXSAVE);
+	GUEST_ASSERT_EQ(xsaves(area, 3UL), UD_VECTOR);
+	GUEST_ASSERT_EQ(xrstors(area, 3UL), UD_VECTOR);
+	GUEST_ASSERT_EQ(rdmsr_safe(MSR_IA32_XSS, &value), GP_VECTOR);
+	GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_XSS, 0), GP_VECTOR);
 }
 
 TEST(xsaves)
 {
+	struct minivmm_cpuid_entry2 *states;
 	struct vcpu *vcpu;
 
+	states = cpuid_entry(supported_cpuid(), 0xd, 0);
+	if (!cpu_has(0xd, 1, EAX, 3))
+		SKIP("no XSAVES");
+	vcpu = vcpu_create(vm_create(), 0);
+	vcpu_setup_long(vcpu, guest_xsaves,
+			states->eax | (u64)states->edx << 32);
+	ASSERT_DONE(vcpu);
+}
+
+/* Who does not have it by CPUID gets #UD, the host's CPU or not (SDM 26.3). */
+TEST(no_xsaves)
+{
 	if (!cpu_has(1, 0, ECX, 26))
 		SKIP("no XSAVE");
-	vcpu = vcpu_create(vm_create(), 0);
-	vcpu_setup_long(vcpu, guest_xsaves, cpu_has(0xd, 1, EAX, 3));
-	ASSERT_DONE(vcpu);
+	cpuid_entry(supported_cpuid(), 0xd, 1)->eax &= ~(1U << 3);
+	run_guest(guest_no_xsaves);
 }
 
 /* ------------------------------------------------------------------------ */

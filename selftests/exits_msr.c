@@ -211,6 +211,40 @@ TEST(vmx_msrs)
 	run_guest(guest_vmx_msrs);
 }
 
+/* IA32_XSS can be 0 only: no supervisor states (SDM volume 1, 13.3). */
+static void guest_xss(void)
+{
+	unsigned int bit;
+
+	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_XSS), 0);
+	wrmsr(MSR_IA32_XSS, 0);
+	for (bit = 0; bit < 64; bit++)
+		GUEST_ASSERT_EQ(wrmsr_safe(MSR_IA32_XSS, 1UL << bit),
+				GP_VECTOR);
+	GUEST_ASSERT_EQ(rdmsr(MSR_IA32_XSS), 0);
+}
+
+TEST(xss)
+{
+	struct minivmm_cpuid_entry2 *d1 = cpuid_entry(supported_cpuid(), 0xd, 1);
+	struct vcpu *vcpu;
+	u64 value = 1;
+	int bit;
+
+	if (!d1 || !(d1->eax & 1 << 3))
+		SKIP("no XSAVES");
+	if (d1->ecx | d1->edx)
+		SKIP("supervisor states are offered");
+	vcpu = vcpu_create(vm_create(), 0);
+	EXPECT(vcpu_get_msr(vcpu, MSR_IA32_XSS, &value));
+	EXPECT_EQ(value, 0);
+	EXPECT(vcpu_set_msr(vcpu, MSR_IA32_XSS, 0));
+	for (bit = 0; bit < 64; bit++)
+		EXPECT(!vcpu_set_msr(vcpu, MSR_IA32_XSS, 1ULL << bit));
+	vcpu_setup_long(vcpu, guest_xss, 0);
+	ASSERT_DONE(vcpu);
+}
+
 static u64 user_rdmsr(u64 index)
 {
 	u64 value;

@@ -54,7 +54,8 @@ struct vmx_config vmx_config;
 			    SECONDARY_EXEC_ENABLE_PML | \
 			    SECONDARY_APICV | \
 			    SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | \
-			    SECONDARY_EXEC_TSC_SCALING)
+			    SECONDARY_EXEC_TSC_SCALING | \
+			    SECONDARY_XSAVES)
 #define EXIT_REQUIRED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | \
 			 VM_EXIT_ACK_INTR_ON_EXIT | \
 			 VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
@@ -215,6 +216,9 @@ int vmx_caps_init(struct mv_caps *caps)
 
 	caps->rdtscp = vmx_config.secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = vmx_config.secondary & SECONDARY_EXEC_ENABLE_INVPCID;
+	/* A kernel that does without (noxsaves) does not load IA32_XSS. */
+	caps->xsaves = (vmx_config.secondary & SECONDARY_XSAVES) &&
+		       boot_cpu_has(X86_FEATURE_XSAVES);
 	caps->hypercall = 0xc1;		/* 0f 01 c1: VMCALL */
 	caps->cr4 = vmx_config.cr4_fixed1 & ~X86_CR4_VMXE;
 	if (vmx_config.ept_vpid & VMX_EPT_2MB_PAGE_BIT)

@@ -166,6 +166,8 @@ static void load_features(struct mv_vcpu *vcpu)
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (!vcpu->cpuid.invpcid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	if (!vcpu->cpuid.xsaves)
+		secondary &= ~SECONDARY_XSAVES;
 	if (!to_vmx(vcpu)->logging)
 		secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
@@ -203,6 +205,9 @@ static void setup_controls(struct mv_vcpu *vcpu)
 	/* No enclaves in the guest: all of ENCLS exits. */
 	if (vmx_config.secondary & SECONDARY_EXEC_ENCLS_EXITING)
 		vmcs_write(ENCLS_EXITING_BITMAP, ~0ULL);
+	/* The guest's IA32_XSS is 0: no XSAVES or XRSTORS would exit. */
+	if (vmx_config.secondary & SECONDARY_XSAVES)
+		vmcs_write(XSS_EXIT_BITMAP, 0);
 
 	/* CR8 is in our APIC, which the CPU keeps up to date, or the client's. */
 	vmx->primary = vmx_config.primary &

@@ -23,6 +23,9 @@
 #define VMX_NOTIFICATION_VECTOR	0
 #endif
 
+/* Enable XSAVES/XRSTORS; the kernel's name for it changed in 6.2. */
+#define SECONDARY_XSAVES	VMCS_CONTROL_BIT(XSAVES)
+
 /**
  * struct vmx_config - the controls every VMCS gets, and what the CPU offers
  * @revision: VMCS revision identifier (SDM A.1)

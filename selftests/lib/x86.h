@@ -111,6 +111,7 @@
 #define MSR_FS_BASE		0xc0000100
 #define MSR_GS_BASE		0xc0000101
 #define MSR_KERNEL_GS_BASE	0xc0000102
+#define MSR_IA32_XSS		0xda0
 #define MSR_TSC_AUX		0xc0000103
 
 /* An address that the SDM calls non-canonical with 48-bit addresses */
