@@ -86,21 +86,24 @@ bool vmx_split_exec(void)
 
 /* ---- mapping -------------------------------------------------------------- */
 
-/* A table of what @leaf, at level @level, maps; @table is empty. */
+/*
+ * A table of what @leaf, at level @level, maps; @table is empty. Small pages can
+ * always be executed.
+ */
 static void split_leaf(u64 *table, u64 leaf, int level)
 {
 	u64 step = MV_LEVEL_PAGES(level - 1) << PAGE_SHIFT;
 	int i;
 
 	if (level == 1)
-		leaf &= ~EPT_LARGE;
+		leaf = (leaf & ~EPT_LARGE) | VMX_EPT_EXECUTABLE_MASK;
 	for (i = 0; i < EPT_ENTRIES; i++)
 		table[i] = leaf + i * step;
 }
 
 /*
- * Puts a table where @old is, a leaf or nothing. Both translate alike, so no
- * flush. Returns the entry; 0 if another CPU was there first, with a leaf.
+ * Puts a table where @old is, a leaf or nothing. Both translate alike, and rights
+ * are only added, so no flush. Returns the entry; 0 if another CPU was there first, with a leaf.
  */
 static u64 add_table(struct mv_vm *vm, u64 *entry, u64 old, int level,
 		     struct mv_page_cache *cache)
