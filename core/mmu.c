@@ -426,16 +426,13 @@ static int get_host_page(struct mv_vm *vm, struct mv_host_pages *pages,
 static void map_given(struct mv_vcpu *vcpu, struct mv_host_pages *given)
 {
 	struct mv_host_pages pages;
-	const struct mv_slot *slot;
 
 	rcu_read_lock();
-	if (fault_in_place(vcpu, &pages) == MV_FAULT_SLEEP) {
-		slot = pages.slot;
-		if (pages.hva == given->hva) {
-			given->slot = slot;
-			given->writable &= !slot->readonly;
-			map_pages(vcpu, given);
-		}
+	if (fault_in_place(vcpu, &pages) == MV_FAULT_SLEEP &&
+	    pages.hva == given->hva) {
+		given->slot = pages.slot;
+		given->writable &= !pages.slot->readonly;
+		map_pages(vcpu, given);
 	}
 	rcu_read_unlock();
 }
