@@ -246,16 +246,6 @@ enum mv_fault_result {
 };
 
 #define MV_PAGE_CACHE	3	/* the tables below a four-level root */
-#define MV_HELD_PAGES	128
-
-/*
- * Host pages that were mapped inside the run section. Dropping a reference can
- * take locks that sleep on PREEMPT_RT, so it waits for the section's end.
- */
-struct mv_held_pages {
-	unsigned int nr;
-	struct page *page[MV_HELD_PAGES];
-};
 
 /* Pages for second-level tables, set aside where sleeping is allowed. */
 struct mv_page_cache {
@@ -629,7 +619,6 @@ struct mv_vcpu {
 
 	struct mv_vcpu_stats stats;
 	struct mv_page_cache page_cache;
-	struct mv_held_pages held;
 	const struct mv_slot *slot;	/* found last; good while ... */
 	unsigned long slot_gen;		/* ... this is vm->slots->gen */
 	struct mv_mmio *mmio;	/* the instruction under emulation; mmio.c */
@@ -677,6 +666,37 @@ struct mv_caps {
 #define MV_MAP_UNCACHED	BIT(2)	/* a device of the host */
 #define MV_MAP_DATA	BIT(3)	/* not to be executed */
 
+/**
+ * struct mv_mapping - consecutive guest frames to be mapped
+ * @gfn: the first, below 2^36; all are in one region of 2 MiB
+ * @nr: how many
+ * @pfn: their host frames. What is mapped at any of them already is that
+ * @level: how large the page is that the host has around them: if nothing smaller
+ *	is mapped there, all of it is mapped in one piece
+ * @prot: MV_MAP_*
+ */
+struct mv_mapping {
+	u64 gfn;
+	unsigned int nr;
+	const u64 *pfn;
+	int level;
+	u32 prot;
+};
+
+/**
+ * struct mv_frames - guest frames whose mappings are to be changed
+ * @first: the first, or where to go on
+ * @end: the one after the last
+ * @only: a bit for each frame from @base on: is it meant? NULL: all are. For
+ *	MV_PROTECT
+ * @base: see @only
+ */
+struct mv_frames {
+	u64 first, end;
+	const unsigned long *only;
+	u64 base;
+};
+
 /* What happens to mappings */
 enum mv_change {
 	MV_ZAP,			/* they go, and tables of 4 KiB mappings that are empty */
@@ -704,15 +724,13 @@ enum mv_change {
  *	off, which the return from an interrupt turns on.
  * @notify: lapic->posted has news for the vCPU that runs on @cpu, another one:
  *	it takes them without an exit. Any context. NULL: it must exit for that.
- * @map: map guest frame @gfn to host frame @pfn, and around it what the larger
- *	page of level @level has, if no smaller one is mapped there. Under the
- *	lock of the region of @gfn; of all for level 2. Takes table pages from
- *	@cache, which holds MV_PAGE_CACHE. What was mapped there before, if
- *	anything, was the same memory; rights are added, never taken. Does
+ * @map: see struct mv_mapping. Under the lock of the frames' region; of all
+ *	regions for level 2. Takes table pages from @cache; false if that does not
+ *	have enough. Rights are added to what is mapped already, never taken. Does
  *	nothing if another CPU changed the tables: the guest comes back.
- * @change: do @how to mappings of guest frames [*@first, @end). Under the lock
- *	of their region, or of all if they are in several or for MV_UNMAP. Stops
- *	early after a while; *@first is then where to go on, else @end. True if anything
+ * @change: do @how to mappings of @frames. Under the lock of their region, or of
+ *	all if they are in several or for MV_UNMAP. Stops early after a while;
+ *	@frames->first is then where to go on, else @frames->end. True if anything
  *	changed (MV_TEST_AGE: if any was used), and the caller must flush. Tables
  *	that became empty are put on @tables, to be freed after the flush.
  */
@@ -728,9 +746,9 @@ struct mv_ops {
 	void (*fetch)(struct mv_vcpu *vcpu, u32 groups);
 	void (*host_event)(u8 vector);
 	void (*notify)(int cpu);
-	void (*map)(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
+	bool (*map)(struct mv_vm *vm, const struct mv_mapping *map,
 		    struct mv_page_cache *cache);
-	bool (*change)(struct mv_vm *vm, u64 *first, u64 end,
+	bool (*change)(struct mv_vm *vm, struct mv_frames *frames,
 		       enum mv_change how, struct list_head *tables);
 };
 
@@ -747,6 +765,7 @@ int mv_read_msr(struct mv_vcpu *vcpu, u32 index, u64 *data);
 int mv_write_msr(struct mv_vcpu *vcpu, u32 index, u64 data);
 enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu);
 void mv_mark_dirty(struct mv_vcpu *vcpu, u64 gpa);
+void mv_mark_logged(struct mv_vcpu *vcpu, const u64 *gpa, unsigned int nr);
 void *mv_table_alloc(struct mv_vm *vm);
 void mv_table_free(struct mv_vm *vm, void *table);
 void mv_queue_exception(struct mv_vcpu *vcpu, u8 vector, bool has_error,

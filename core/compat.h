@@ -78,6 +78,16 @@ static inline int mv_get_user_page(unsigned long hva, unsigned int flags,
 #endif
 }
 
+/*
+ * Entries of the host's page tables for memory with a struct page that is not
+ * ordinary; 6.17 made it so.
+ */
+#ifdef _PAGE_DEVMAP
+#define MV_PAGE_DEVMAP	_PAGE_DEVMAP
+#else
+#define MV_PAGE_DEVMAP	0
+#endif
+
 /* A VM_PFNMAP mapping's frame; mmap_lock is held. 6.12 took follow_pte() away. */
 static inline int mv_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
 				u64 *pfn, bool *writable)

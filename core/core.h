@@ -149,9 +149,10 @@ int mv_mmu_init(struct mv_vm *vm);
 void mv_mmu_destroy(struct mv_vm *vm);
 int mv_prepare_faults(struct mv_vcpu *vcpu);
 int mv_handle_gpa_fault(struct mv_vcpu *vcpu);
-void mv_put_held_pages(struct mv_held_pages *held);
 int mv_pre_fault(struct mv_vcpu *vcpu, struct minivmm_pre_fault_memory *range);
 void mv_change_frames(struct mv_vm *vm, u64 start, u64 end, enum mv_change how);
+void mv_protect_frames(struct mv_vm *vm, u64 start, u64 end,
+		       const unsigned long *only);
 void mv_lock_frames(struct mv_vm *vm);
 void mv_unlock_frames(struct mv_vm *vm);
 void mv_flush_guest_tlbs(struct mv_vm *vm);

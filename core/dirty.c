@@ -122,6 +122,39 @@ void mv_mark_dirty(struct mv_vcpu *vcpu, u64 gpa)
 EXPORT_SYMBOL_GPL(mv_mark_dirty);
 
 /**
+ * mv_mark_logged() - the CPU's own log says that guest memory has been written
+ * @vcpu: whose log
+ * @gpa: where, an element for each page
+ * @nr: how many
+ *
+ * One look for the slot does for as long as they are in the same.
+ *
+ * Context: run section, which is a reader of RCU.
+ */
+void mv_mark_logged(struct mv_vcpu *vcpu, const u64 *gpa, unsigned int nr)
+{
+	struct mv_dirty *dirty = NULL;
+	u64 first = 0, npages = 0;
+
+	for (; nr--; gpa++) {
+		u64 gfn = *gpa >> PAGE_SHIFT;
+
+		if (unlikely(gfn - first >= npages)) {
+			const struct mv_slot *slot = mv_find_slot(vcpu, gfn);
+
+			if (!slot)
+				continue;
+			first = slot->gfn;
+			npages = slot->npages;
+			dirty = READ_ONCE(slot->dirty);
+		}
+		if (dirty)
+			set_bit(gfn - first, dirty->bits);
+	}
+}
+EXPORT_SYMBOL_GPL(mv_mark_logged);
+
+/**
  * mv_set_dirty_options() - MINIVMM_CAP_MANUAL_DIRTY_LOG_PROTECT2
  * @vm: the VM
  * @options: MV_DIRTY_OPTIONS; the second needs the first
@@ -151,17 +184,6 @@ static struct mv_slot *logged_slot(struct mv_vm *vm, u32 id)
 	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
 }
 
-/* Pages of one word of the log that were harvested show their writes again. */
-static void protect_word(struct mv_vm *vm, const struct mv_slot *slot, u64 page,
-			 unsigned long taken)
-{
-	u64 gfn = slot->gfn + page;
-	unsigned long from, to;
-
-	for_each_set_bitrange(from, to, &taken, BITS_PER_LONG)
-		mv_change_frames(vm, gfn + from, gfn + to, MV_PROTECT);
-}
-
 /* The CPUs' own logs come into ours when they leave the guest. */
 static void empty_cpu_logs(struct mv_vm *vm)
 {
@@ -169,17 +191,74 @@ static void empty_cpu_logs(struct mv_vm *vm)
 		mv_leave_guest(vm);
 }
 
-static void take_log(struct mv_vm *vm, struct mv_slot *slot)
+#define REGION_WORDS	(MV_LEVEL_PAGES(1) / BITS_PER_LONG)
+
+/* Words of the log from word @i on whose pages are in one region, mostly */
+static unsigned long words_of_region(const struct mv_slot *slot,
+				     unsigned long i, unsigned long left)
+{
+	return min_t(unsigned long, left, REGION_WORDS -
+		     (slot->gfn / BITS_PER_LONG + i) % REGION_WORDS);
+}
+
+/* As most regions of a large guest are: so this is what a harvest costs there. */
+static bool region_is_clean(const unsigned long *word)
+{
+	BUILD_BUG_ON(REGION_WORDS != 8);
+	return !(word[0] | word[1] | word[2] | word[3] |
+		 word[4] | word[5] | word[6] | word[7]);
+}
+
+/* Pages of a part of the log that were harvested show their writes again. */
+static void protect_taken(struct mv_vm *vm, const struct mv_slot *slot,
+			  unsigned long i, unsigned long n)
+{
+	u64 page = i * BITS_PER_LONG;
+
+	mv_protect_frames(vm, slot->gfn + page,
+			  slot->gfn + min(slot->npages,
+					  page + n * BITS_PER_LONG),
+			  &harvest(slot->dirty)[i]);
+}
+
+/* False: there were none. */
+static bool take_words(struct mv_dirty *dirty, unsigned long i,
+		       unsigned long end, bool chosen)
+{
+	unsigned long *taken = harvest(dirty), any = 0, bits;
+
+	for (; i < end; i++) {
+		bits = READ_ONCE(dirty->bits[i]);
+		if (chosen)
+			bits &= taken[i];
+		if (bits)
+			bits &= atomic_long_fetch_andnot(bits,
+				(atomic_long_t *)&dirty->bits[i]);
+		taken[i] = bits;
+		any |= bits;
+	}
+	return any;
+}
+
+/*
+ * Words [@i, @end) of the log move into the harvest: all of their bits, or those
+ * @chosen there.
+ */
+static void take_log(struct mv_vm *vm, struct mv_slot *slot, unsigned long i,
+		     unsigned long end, bool chosen)
 {
 	struct mv_dirty *dirty = slot->dirty;
-	unsigned long *taken = harvest(dirty), i, nlongs = dirty->nlongs;
+	const unsigned long *from = chosen ? harvest(dirty) : dirty->bits;
+	unsigned long n;
 
-	for (i = 0; i < nlongs; i++) {
-		taken[i] = 0;
-		if (!READ_ONCE(dirty->bits[i]))
+	if (!chosen)
+		memset(&harvest(dirty)[i], 0, (end - i) * sizeof(long));
+	for (; i < end; i += n) {
+		n = words_of_region(slot, i, end - i);
+		if (n == REGION_WORDS && region_is_clean(&from[i]))
 			continue;
-		taken[i] = xchg(&dirty->bits[i], 0);
-		protect_word(vm, slot, i * BITS_PER_LONG, taken[i]);
+		if (take_words(dirty, i, i + n, chosen))
+			protect_taken(vm, slot, i, n);
 	}
 	mv_flush_guest_tlbs(vm);
 }
@@ -206,7 +285,7 @@ static int get_log(struct mv_vm *vm, const struct minivmm_dirty_log *log)
 	dirty = slot->dirty;
 	from = dirty->bits;
 	if (!vm->dirty_options) {
-		take_log(vm, slot);
+		take_log(vm, slot, 0, dirty->nlongs, false);
 		from = harvest(dirty);
 	}
 	if (!copy_to_user(log->dirty_bitmap, from,
@@ -254,27 +333,18 @@ static int clear_log(struct mv_vm *vm,
 		     const struct minivmm_clear_dirty_log *log)
 {
 	struct mv_slot *slot = logged_slot(vm, log->slot);
-	unsigned long nlongs = BITS_TO_LONGS((u64)log->num_pages), i;
-	unsigned long *word, *taken;
+	unsigned long nlongs = BITS_TO_LONGS((u64)log->num_pages);
+	unsigned long first = log->first_page / BITS_PER_LONG;
 
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
 	if (!valid_part(slot, log))
 		return -EINVAL;
-	word = &slot->dirty->bits[log->first_page / BITS_PER_LONG];
-	taken = &harvest(slot->dirty)[log->first_page / BITS_PER_LONG];
-	if (copy_from_user(taken, log->dirty_bitmap, nlongs * sizeof(*taken)))
+	if (copy_from_user(&harvest(slot->dirty)[first], log->dirty_bitmap,
+			   nlongs * sizeof(long)))
 		return -EFAULT;
 	empty_cpu_logs(vm);
-	for (i = 0; i < nlongs; i++) {
-		if (!taken[i])
-			continue;
-		taken[i] &= atomic_long_fetch_andnot(taken[i],
-						     (atomic_long_t *)&word[i]);
-		protect_word(vm, slot, log->first_page + i * BITS_PER_LONG,
-			     taken[i]);
-	}
-	mv_flush_guest_tlbs(vm);
+	take_log(vm, slot, first, first + nlongs, true);
 	return 0;
 }
 

@@ -23,10 +23,8 @@
 #include <linux/sched/signal.h>
 #include "compat.h"
 #include "core.h"
+#include "host_pages.h"
 #include "slots.h"
-
-/* Pages in place that one fault maps: to the end of an aligned block of these */
-#define FAULT_AROUND	8
 
 /* ---- tables --------------------------------------------------------------- */
 
@@ -150,18 +148,6 @@ void mv_unlock_frames(struct mv_vm *vm)
 /* ---- faults -------------------------------------------------------------- */
 
 /**
- * mv_put_held_pages() - drop the references taken inside the run section
- * @held: may be empty
- *
- * Context: process context.
- */
-void mv_put_held_pages(struct mv_held_pages *held)
-{
-	while (held->nr)
-		put_page(held->page[--held->nr]);
-}
-
-/**
  * mv_prepare_faults() - set aside what the run section cannot allocate
  * @vcpu: about to enter it
  *
@@ -174,31 +160,16 @@ int mv_prepare_faults(struct mv_vcpu *vcpu)
 	return fill_page_cache(vcpu);
 }
 
-/**
- * struct host_pages - pages that the host has given for consecutive frames
- * @slot: theirs; looked at only under RCU
- * @gfn: the first frame
- * @hva: where that is in the client
- * @level: size of the mapping around it; @nr is 1 unless this is 0
- * @nr: how many
- * @page: a reference to each; NULL: not @pfn's, it is a device of the host
- * @pfn: the host frame, for a device
- * @writable: the guest may write them
- * @wrote: the guest wants to write the first
- * @seq: vm->inv_seq before they were looked up
- */
-struct host_pages {
+/* The slot of a fault; NULL: the access finds no memory. RCU read side. */
+static const struct mv_slot *faulting_slot(struct mv_vcpu *vcpu)
+{
 	const struct mv_slot *slot;
-	u64 gfn;
-	unsigned long hva;
-	int level;
-	unsigned int nr;
-	struct page **page;
-	u64 pfn;
-	bool writable;
-	bool wrote;
-	unsigned long seq;
-};
+
+	slot = mv_find_slot(vcpu, vcpu->exit.fault.gpa >> PAGE_SHIFT);
+	if (slot && slot->readonly && vcpu->exit.fault.write)
+		return NULL;
+	return slot;
+}
 
 /* The largest mapping of a frame that the slot's place and size allow */
 static int level_in_slot(const struct mv_slot *slot, u64 gfn)
@@ -217,75 +188,55 @@ static int level_in_slot(const struct mv_slot *slot, u64 gfn)
 	return level;
 }
 
-/*
- * How the host maps an address of the client now. Interrupts off keep its page
- * tables from being freed, as in get_user_pages_fast().
- */
-static int level_in_host(struct mm_struct *mm, unsigned long hva)
+/* Small ones where only these can be executed */
+static int choose_level(struct mv_vcpu *vcpu, const struct mv_host_pages *pages)
 {
-	unsigned long flags;
-	int level = 0;
-	pgd_t pgd;
-	p4d_t p4d;
-	pud_t pud;
-	pmd_t pmd;
-
-	local_irq_save(flags);
-	pgd = READ_ONCE(*pgd_offset(mm, hva));
-	if (pgd_none(pgd))
-		goto out;
-	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
-	if (p4d_none(p4d) || !p4d_present(p4d))
-		goto out;
-	pud = READ_ONCE(*pud_offset(&p4d, hva));
-	if (pud_none(pud) || !pud_present(pud))
-		goto out;
-	if (pud_leaf(pud)) {
-		level = 2;
-		goto out;
-	}
-	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	if (pmd_present(pmd) && pmd_leaf(pmd))
-		level = 1;
-out:
-	local_irq_restore(flags);
-	return level;
+	if (!pages->level ||
+	    (vcpu->exit.fault.fetch && mv_ops->caps.split_exec))
+		return 0;
+	return min(pages->level, level_in_slot(pages->slot, pages->gfn));
 }
 
 /* RCU read side. */
 static void start_lookup(struct mv_vcpu *vcpu, const struct mv_slot *slot,
-			 struct host_pages *pages)
+			 struct mv_host_pages *pages)
 {
 	pages->slot = slot;
 	pages->gfn = vcpu->exit.fault.gpa >> PAGE_SHIFT;
 	pages->hva = mv_slot_hva(slot, pages->gfn);
-	pages->writable = !slot->readonly;
 	pages->wrote = vcpu->exit.fault.write;
 	pages->seq = READ_ONCE(vcpu->vm->inv_seq);
 	smp_rmb();	/* the sequence before the pages: see map_pages() */
 }
 
-/* Small pages where writes are logged, or where only they can be executed */
-static int choose_level(struct mv_vcpu *vcpu, const struct host_pages *pages)
+/*
+ * What is around a page is often touched next: with it come those of its block
+ * that are in the slot, if the block lies alike in guest and client.
+ */
+static bool look_around(struct mv_vcpu *vcpu, struct mv_host_pages *pages)
 {
-	int level;
+	const struct mv_slot *slot = pages->slot;
+	unsigned int place = mv_place_in_block(pages->gfn);
+	u64 before = pages->gfn - slot->gfn;
+	u64 after = slot->npages - 1 - before;
 
-	if (READ_ONCE(pages->slot->dirty) ||
-	    (vcpu->exit.fault.fetch && mv_ops->caps.split_exec))
-		return 0;
-	level = level_in_slot(pages->slot, pages->gfn);
-	return level ? min(level, level_in_host(vcpu->vm->mm, pages->hva)) : 0;
+	if (mv_place_in_block(pages->hva >> PAGE_SHIFT) != place)
+		return mv_pages_in_place(vcpu->vm->mm, pages, place, place);
+	return mv_pages_in_place(vcpu->vm->mm, pages,
+				 place - min_t(u64, place, before),
+				 min_t(u64, place + after, MV_BLOCK - 1));
 }
 
 /*
  * Are these pages, or may they be, on their way out? Their region's lock is
  * held: an invalidation that has not been seen here has yet to take it.
  */
-static bool invalidated(const struct mv_vm *vm, const struct host_pages *pages)
+static bool invalidated(const struct mv_vm *vm,
+			const struct mv_host_pages *pages)
 {
-	unsigned long size = MV_LEVEL_PAGES(pages->level) << PAGE_SHIFT;
-	unsigned long start = pages->hva & ~(size - 1);
-	unsigned long end = start + size * pages->nr;
+	u64 span = max_t(u64, MV_LEVEL_PAGES(pages->level), MV_BLOCK);
+	unsigned long start = pages->hva & ~((span << PAGE_SHIFT) - 1);
+	unsigned long end = start + (span << PAGE_SHIFT);
 	bool active = READ_ONCE(vm->inv_active) &&
 		      end > READ_ONCE(vm->inv_start) &&
 		      start < READ_ONCE(vm->inv_end);
@@ -294,110 +245,114 @@ static bool invalidated(const struct mv_vm *vm, const struct host_pages *pages)
 	return active || READ_ONCE(vm->inv_seq) != pages->seq;
 }
 
-/*
- * Where writes are logged, only what counts as written is writable, unless the
- * CPU says itself what it wrote.
- */
-static u32 logged_prot(struct mv_dirty *dirty, const struct host_pages *pages,
-		       unsigned int i)
+/* Before the guest can write them, and while the host's mapping stands */
+static void set_host_dirty(const struct mv_host_pages *pages)
 {
-	u64 bit = pages->gfn + i - pages->slot->gfn;
+	unsigned int i;
 
-	if (mv_ops->caps.logs_writes)
-		return MV_MAP_WRITE | MV_MAP_CLEAN;
-	if (pages->wrote && !i)
-		set_bit(bit, dirty->bits);
-	return test_bit(bit, dirty->bits) ? MV_MAP_WRITE : 0;
+	for (i = pages->first; i <= pages->last; i++) {
+		struct folio *folio = page_folio(pfn_to_page(pages->pfn[i]));
+
+		if (!folio_test_dirty(folio))
+			folio_set_dirty(folio);
+	}
 }
 
-/* The region's lock is held. */
-static void map_page(struct mv_vcpu *vcpu, const struct host_pages *pages,
-		     unsigned int i)
+/* The functions from here to map_locked() are called with the region's lock. */
+static bool map_block(struct mv_vcpu *vcpu, const struct mv_host_pages *pages,
+		      int level, u32 prot)
+{
+	struct mv_mapping map = {
+		.gfn = pages->gfn - mv_place_in_block(pages->gfn) +
+		       pages->first,
+		.nr = pages->last - pages->first + 1,
+		.pfn = &pages->pfn[pages->first],
+		.level = level,
+		.prot = prot,
+	};
+
+	return mv_ops->map(vcpu->vm, &map, &vcpu->page_cache);
+}
+
+/* The 2 MiB around the fault, which the host has in one piece, in small pages */
+static bool map_in_small(struct mv_vcpu *vcpu,
+			 const struct mv_host_pages *pages, u32 prot)
+{
+	u64 mask = MV_LEVEL_PAGES(1) - 1, pfn[MV_BLOCK], i;
+	struct mv_mapping map = { .nr = MV_BLOCK, .pfn = pfn, .prot = prot };
+	unsigned int j;
+
+	pfn[0] = pages->pfn[mv_place_in_block(pages->gfn)] & ~mask;
+	for (i = 0; i <= mask; i += MV_BLOCK) {
+		map.gfn = (pages->gfn & ~mask) + i;
+		for (j = 1; j < MV_BLOCK; j++)
+			pfn[j] = pfn[0] + j;
+		if (!mv_ops->map(vcpu->vm, &map, &vcpu->page_cache))
+			return false;
+		pfn[0] += MV_BLOCK;
+	}
+	return true;
+}
+
+/*
+ * Where writes are logged: small pages. If the CPU says itself what it wrote they
+ * can all be writable, else only one that now counts as written.
+ */
+static bool map_logged(struct mv_vcpu *vcpu, struct mv_host_pages *pages,
+		       struct mv_dirty *dirty, u32 prot)
+{
+	unsigned int place = mv_place_in_block(pages->gfn);
+
+	if (mv_ops->caps.logs_writes) {
+		if (pages->writable)
+			prot |= MV_MAP_WRITE | MV_MAP_CLEAN;
+		if (pages->level)
+			return map_in_small(vcpu, pages, prot);
+	} else if (pages->wrote) {
+		prot |= MV_MAP_WRITE;
+		pages->first = place;
+		pages->last = place;
+		set_bit(pages->gfn - pages->slot->gfn, dirty->bits);
+	}
+	return map_block(vcpu, pages, 0, prot);
+}
+
+static bool map_locked(struct mv_vcpu *vcpu, struct mv_host_pages *pages)
 {
 	struct mv_dirty *dirty = pages->slot->dirty;
-	u64 pfn = pages->pfn;
-	u32 prot = 0;
+	u32 prot = pages->uncached ? MV_MAP_UNCACHED : 0;
 
-	if (pages->page)
-		pfn = page_to_pfn(pages->page[i]);
-	else if (!page_is_ram(pfn))
-		prot = MV_MAP_UNCACHED;
+	if (pages->writable && pages->clean)
+		set_host_dirty(pages);
+	if (dirty)
+		return map_logged(vcpu, pages, dirty, prot);
 	if (pages->writable)
-		prot |= dirty ? logged_prot(dirty, pages, i) : MV_MAP_WRITE;
-	mv_ops->map(vcpu->vm, pages->gfn + i, pfn, dirty ? 0 : pages->level,
-		    prot, &vcpu->page_cache);
+		prot |= MV_MAP_WRITE;
+	return map_block(vcpu, pages, pages->level, prot);
 }
 
-/* Maps the pages unless something crossed us; then the guest retries. */
-static void map_pages(struct mv_vcpu *vcpu, const struct host_pages *pages)
+/*
+ * Maps the pages unless something crossed us; then the guest retries. False: a
+ * table was needed, and none is left.
+ */
+static bool map_pages(struct mv_vcpu *vcpu, struct mv_host_pages *pages)
 {
 	struct mv_vm *vm = vcpu->vm;
 	bool all = pages->level > 1;
 	raw_spinlock_t *lock = all ? &vm->mmu_lock :
 				     &region_of(vm, pages->gfn)->lock;
 	unsigned long flags;
-	unsigned int i;
-
-	/* Before the guest can write, and while the host's mapping stands */
-	for (i = 0; pages->writable && pages->page && i < pages->nr; i++)
-		folio_set_dirty(page_folio(pages->page[i]));
+	bool done = true;
 
 	raw_spin_lock_irqsave(lock, flags);
 	if (all)
 		lock_regions(vm);
 	if (!invalidated(vm, pages) && !pages->slot->dead)
-		for (i = 0; i < pages->nr; i++)
-			map_page(vcpu, pages, i);
+		done = map_locked(vcpu, pages);
 	if (all)
 		unlock_regions(vm);
 	raw_spin_unlock_irqrestore(lock, flags);
-}
-
-/*
- * Up to @max pages that are in place already. Those that are writable are
- * mapped so even for a read, which saves the fault of the first write.
- */
-static bool get_pages_in_place(struct host_pages *pages, unsigned int max)
-{
-	int nr = 0;
-
-	if (pages->writable)
-		nr = get_user_pages_fast_only(pages->hva, max, FOLL_WRITE,
-					      pages->page);
-	if (nr <= 0 && !pages->wrote) {
-		pages->writable = false;
-		nr = get_user_pages_fast_only(pages->hva, max, 0, pages->page);
-	}
-	pages->nr = max(nr, 0);
-	return pages->nr;
-}
-
-/* How many pages to map at once: what follows is often touched next. */
-static unsigned int fault_around(const struct host_pages *pages)
-{
-	u64 in_window = FAULT_AROUND - (pages->gfn & (FAULT_AROUND - 1));
-
-	if (pages->level)
-		return 1;
-	return min(in_window,
-		   pages->slot->gfn + pages->slot->npages - pages->gfn);
-}
-
-static bool prepared(const struct mv_vcpu *vcpu)
-{
-	return vcpu->held.nr + FAULT_AROUND <= MV_HELD_PAGES &&
-	       vcpu->page_cache.nr == MV_PAGE_CACHE;
-}
-
-/* The slot of a fault; NULL: the access finds no memory. RCU read side. */
-static const struct mv_slot *faulting_slot(struct mv_vcpu *vcpu)
-{
-	const struct mv_slot *slot;
-
-	slot = mv_find_slot(vcpu, vcpu->exit.fault.gpa >> PAGE_SHIFT);
-	if (slot && slot->readonly && vcpu->exit.fault.write)
-		return NULL;
-	return slot;
+	return done;
 }
 
 /* No slot is there, but perhaps vm->apic_page can be: see apic_page.c. */
@@ -405,97 +360,105 @@ static bool map_apic_page(struct mv_vcpu *vcpu)
 {
 	struct mv_vm *vm = vcpu->vm;
 	raw_spinlock_t *lock = &region_of(vm, MV_APIC_GFN)->lock;
-	bool map;
+	unsigned long flags;
+	u64 pfn;
+	struct mv_mapping map = {
+		.gfn = MV_APIC_GFN,
+		.nr = 1,
+		.pfn = &pfn,
+		.prot = MV_MAP_WRITE | MV_MAP_DATA,
+	};
+	bool mapped;
 
 	if (vcpu->exit.fault.gpa >> PAGE_SHIFT != MV_APIC_GFN ||
-	    vcpu->exit.fault.fetch || !vm->apic_page ||
-	    vcpu->page_cache.nr != MV_PAGE_CACHE)
+	    vcpu->exit.fault.fetch || !vm->apic_page)
 		return false;
-	raw_spin_lock(lock);
-	map = !atomic_read(&vm->apic_page_blockers);
-	if (map)
-		mv_ops->map(vm, MV_APIC_GFN, __pa(vm->apic_page) >> PAGE_SHIFT,
-			    0, MV_MAP_WRITE | MV_MAP_DATA, &vcpu->page_cache);
-	raw_spin_unlock(lock);
-	return map;
+	pfn = __pa(vm->apic_page) >> PAGE_SHIFT;
+	raw_spin_lock_irqsave(lock, flags);
+	mapped = !atomic_read(&vm->apic_page_blockers) &&
+		 mv_ops->map(vm, &map, &vcpu->page_cache);
+	raw_spin_unlock_irqrestore(lock, flags);
+	return mapped;
 }
 
-static enum mv_fault_result fault_in_atomic(struct mv_vcpu *vcpu)
+/* RCU read side. @pages is good for one who goes on with MV_FAULT_SLEEP. */
+static enum mv_fault_result fault_in_place(struct mv_vcpu *vcpu,
+					   struct mv_host_pages *pages)
 {
-	struct mv_held_pages *held = &vcpu->held;
 	const struct mv_slot *slot = faulting_slot(vcpu);
-	struct host_pages pages = { .page = &held->page[held->nr] };
 
 	if (!slot)
 		return map_apic_page(vcpu) ? MV_FAULT_MAPPED : MV_FAULT_DEVICE;
-	if (!prepared(vcpu))
+	start_lookup(vcpu, slot, pages);
+	if (!look_around(vcpu, pages))
 		return MV_FAULT_SLEEP;
-	start_lookup(vcpu, slot, &pages);
-	pages.level = choose_level(vcpu, &pages);
-	if (!get_pages_in_place(&pages, fault_around(&pages)))
-		return MV_FAULT_SLEEP;
-	map_pages(vcpu, &pages);
-	held->nr += pages.nr;
-	return MV_FAULT_MAPPED;
+	pages->level = choose_level(vcpu, pages);
+	pages->writable &= !slot->readonly;
+	return map_pages(vcpu, pages) ? MV_FAULT_MAPPED : MV_FAULT_SLEEP;
 }
 
 /**
  * mv_fault_in_atomic() - map a page that the host has in place
  * @vcpu: vcpu->exit.fault says where and how
  *
- * Context: inside the run section.
+ * Context: inside the run section, which is a reader of RCU.
  * Return: MV_FAULT_MAPPED to retry; else which exit to make.
  */
 enum mv_fault_result mv_fault_in_atomic(struct mv_vcpu *vcpu)
 {
-	enum mv_fault_result result;
+	struct mv_host_pages pages;
 
-	rcu_read_lock();
-	result = fault_in_atomic(vcpu);
-	rcu_read_unlock();
-	return result;
+	return fault_in_place(vcpu, &pages);
 }
 EXPORT_SYMBOL_GPL(mv_fault_in_atomic);
 
 /*
  * Gets the page from the host, which may take long: a page comes from disk, or
  * from whoever serves a userfaultfd. Only a write makes the host give up a
- * shared page for a private one.
+ * shared page for a private one. *@page: a reference to drop, or NULL.
  */
-static int get_host_page(struct mv_vm *vm, struct host_pages *pages)
+static int get_host_page(struct mv_vm *vm, struct mv_host_pages *pages,
+			 struct page **page)
 {
-	bool slot_writable = pages->writable;
+	u64 *pfn = &pages->pfn[mv_place_in_block(pages->gfn)];
 	int nr;
 
-	if (get_pages_in_place(pages, 1))
-		return 0;
-	pages->nr = 1;
+	pages->first = mv_place_in_block(pages->gfn);
+	pages->last = pages->first;
+	pages->level = 0;
 	pages->writable = pages->wrote;
-	nr = mv_get_user_page(pages->hva, pages->wrote ? FOLL_WRITE : 0,
-			      pages->page);
-	if (nr == 1)
+	pages->clean = true;
+	pages->uncached = false;
+	nr = mv_get_user_page(pages->hva, pages->wrote ? FOLL_WRITE : 0, page);
+	if (nr == 1) {
+		*pfn = page_to_pfn(*page);
 		return 0;
+	}
+	*page = NULL;
 	if (nr && nr != -EFAULT)
 		return nr;
-	pages->page = NULL;
-	pages->writable = slot_writable;
-	return mv_get_device_frame(vm->mm, pages->hva, pages->wrote,
-				   &pages->pfn, &pages->writable);
+	pages->writable = true;
+	pages->clean = false;
+	nr = mv_get_device_frame(vm->mm, pages->hva, pages->wrote, pfn,
+				 &pages->writable);
+	pages->uncached = !nr && !page_is_ram(*pfn);
+	return nr;
 }
 
-/* Maps what the host gave if it is still what belongs there; else retry. */
-static void map_if_unchanged(struct mv_vcpu *vcpu, struct host_pages *pages)
+/*
+ * The page is there now. If the host's tables do not show it in a way that is of
+ * use to us, the one that we were given is mapped, if it still belongs there.
+ */
+static void map_given(struct mv_vcpu *vcpu, struct mv_host_pages *given)
 {
-	const struct mv_slot *slot;
+	struct mv_host_pages pages;
 
 	rcu_read_lock();
-	slot = faulting_slot(vcpu);
-	if (slot && mv_slot_hva(slot, pages->gfn) == pages->hva) {
-		pages->slot = slot;
-		pages->writable &= !slot->readonly;
-		if (pages->page)
-			pages->level = choose_level(vcpu, pages);
-		map_pages(vcpu, pages);
+	if (fault_in_place(vcpu, &pages) == MV_FAULT_SLEEP &&
+	    pages.hva == given->hva) {
+		given->slot = pages.slot;
+		given->writable &= !pages.slot->readonly;
+		map_pages(vcpu, given);
 	}
 	rcu_read_unlock();
 }
@@ -503,23 +466,21 @@ static void map_if_unchanged(struct mv_vcpu *vcpu, struct host_pages *pages)
 /* 1: mapped, or the guest shall look again; -ENOENT: no memory there */
 static int fault_in(struct mv_vcpu *vcpu)
 {
-	const struct mv_slot *slot;
+	enum mv_fault_result result;
+	struct mv_host_pages pages;
 	struct page *page;
-	struct host_pages pages = { .page = &page };
 	int ret;
 
 	rcu_read_lock();
-	slot = faulting_slot(vcpu);
-	if (slot)
-		start_lookup(vcpu, slot, &pages);
+	result = fault_in_place(vcpu, &pages);
 	rcu_read_unlock();
-	if (!slot)
-		return -ENOENT;
-	ret = get_host_page(vcpu->vm, &pages);
+	if (result != MV_FAULT_SLEEP)
+		return result == MV_FAULT_DEVICE ? -ENOENT : 1;
+	ret = get_host_page(vcpu->vm, &pages, &page);
 	if (ret)
 		return ret;
-	map_if_unchanged(vcpu, &pages);
-	if (pages.page)
+	map_given(vcpu, &pages);
+	if (page)
 		put_page(page);
 	return 1;
 }
@@ -640,11 +601,11 @@ static bool must_flush(enum mv_change how)
 	return false;
 }
 
-/* Some of it, from *@first on; the locks for that are held. */
-static bool change_locked(struct mv_vm *vm, u64 *first, u64 end,
+/* Some of it, from @frames->first on; the locks for that are held. */
+static bool change_locked(struct mv_vm *vm, struct mv_frames *frames,
 			  enum mv_change how, struct list_head *tables)
 {
-	bool changed = mv_ops->change(vm, first, end, how, tables);
+	bool changed = mv_ops->change(vm, frames, how, tables);
 
 	if (changed && must_flush(how))
 		atomic64_inc(&vm->tlb_gen);
@@ -652,19 +613,19 @@ static bool change_locked(struct mv_vm *vm, u64 *first, u64 end,
 }
 
 /* The same under the locks that it takes; mmu_lock is held. */
-static bool change_some(struct mv_vm *vm, u64 *first, u64 end,
+static bool change_some(struct mv_vm *vm, struct mv_frames *frames,
 			enum mv_change how, struct list_head *tables)
 {
-	struct mv_region *region = region_of(vm, *first);
+	struct mv_region *region = region_of(vm, frames->first);
 	bool changed;
 
-	if (how != MV_UNMAP && in_one_region(*first, end)) {
+	if (how != MV_UNMAP && in_one_region(frames->first, frames->end)) {
 		raw_spin_lock(&region->lock);
-		changed = change_locked(vm, first, end, how, tables);
+		changed = change_locked(vm, frames, how, tables);
 		raw_spin_unlock(&region->lock);
 	} else {
 		lock_regions(vm);
-		changed = change_locked(vm, first, end, how, tables);
+		changed = change_locked(vm, frames, how, tables);
 		unlock_regions(vm);
 	}
 	return changed;
@@ -676,6 +637,26 @@ static void free_unused_tables(struct mv_vm *vm, struct list_head *tables)
 		return;
 	mv_flush_guest_tlbs(vm);
 	free_tables(vm, tables);
+}
+
+static void change_frames(struct mv_vm *vm, struct mv_frames frames,
+			  enum mv_change how)
+{
+	bool one = how != MV_UNMAP && in_one_region(frames.first, frames.end);
+	raw_spinlock_t *lock = one ? &region_of(vm, frames.first)->lock :
+				     &vm->mmu_lock;
+	LIST_HEAD(tables);
+
+	while (frames.first < frames.end) {
+		raw_spin_lock_irq(lock);
+		if (one)
+			change_locked(vm, &frames, how, &tables);
+		else
+			change_some(vm, &frames, how, &tables);
+		raw_spin_unlock_irq(lock);
+		cond_resched();
+	}
+	free_unused_tables(vm, &tables);
 }
 
 /**
@@ -692,21 +673,25 @@ static void free_unused_tables(struct mv_vm *vm, struct list_head *tables)
  */
 void mv_change_frames(struct mv_vm *vm, u64 start, u64 end, enum mv_change how)
 {
-	bool one = how != MV_UNMAP && in_one_region(start, end);
-	raw_spinlock_t *lock = one ? &region_of(vm, start)->lock :
-				     &vm->mmu_lock;
-	LIST_HEAD(tables);
+	change_frames(vm, (struct mv_frames) { start, end }, how);
+}
 
-	while (start < end) {
-		raw_spin_lock_irq(lock);
-		if (one)
-			change_locked(vm, &start, end, how, &tables);
-		else
-			change_some(vm, &start, end, how, &tables);
-		raw_spin_unlock_irq(lock);
-		cond_resched();
-	}
-	free_unused_tables(vm, &tables);
+/**
+ * mv_protect_frames() - MV_PROTECT for some of the frames [@start, @end)
+ * @vm: the VM
+ * @start: first frame
+ * @end: the one after the last
+ * @only: a bit for each from @start on, which says whether it is meant
+ *
+ * mv_flush_guest_tlbs() must follow. It is cheapest for frames of one region.
+ *
+ * Context: may sleep.
+ */
+void mv_protect_frames(struct mv_vm *vm, u64 start, u64 end,
+		       const unsigned long *only)
+{
+	change_frames(vm, (struct mv_frames) { start, end, only, start },
+		      MV_PROTECT);
 }
 
 /* ---- what the host does with the client's memory --------------------------- */
@@ -723,13 +708,15 @@ static bool take_a_breath(struct mv_vm *vm, unsigned long gen, bool may_sleep)
 }
 
 /* The frames of a slot that lie in the HVA range [@start, @end) */
-static void slot_frames(const struct mv_slot *slot, unsigned long start,
-			unsigned long end, u64 *first, u64 *last)
+static struct mv_frames slot_frames(const struct mv_slot *slot,
+				    unsigned long start, unsigned long end)
 {
 	start = max(start, slot->hva);
 	end = min(end, slot->hva + (slot->npages << PAGE_SHIFT));
-	*first = slot->gfn + ((start - slot->hva) >> PAGE_SHIFT);
-	*last = slot->gfn + ((end - 1 - slot->hva) >> PAGE_SHIFT);
+	return (struct mv_frames) {
+		.first = slot->gfn + ((start - slot->hva) >> PAGE_SHIFT),
+		.end = slot->gfn + ((end - 1 - slot->hva) >> PAGE_SHIFT) + 1,
+	};
 }
 
 /*
@@ -750,14 +737,13 @@ again:
 	gen = vm->slots->hva_gen;
 	node = interval_tree_iter_first(&vm->slots->by_hva, start, end - 1);
 	while (node) {
-		u64 first, last;
+		struct mv_frames frames =
+			slot_frames(container_of(node, struct mv_slot,
+						 hva_node), start, end);
 
-		slot_frames(container_of(node, struct mv_slot, hva_node),
-			    start, end, &first, &last);
-		while (first <= last) {
-			changed |= change_some(vm, &first, last + 1, how,
-					       &tables);
-			if (first <= last &&
+		while (frames.first < frames.end) {
+			changed |= change_some(vm, &frames, how, &tables);
+			if (frames.first < frames.end &&
 			    !take_a_breath(vm, gen, may_sleep))
 				goto again;
 		}

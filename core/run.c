@@ -359,7 +359,6 @@ static int run_once(struct mv_vcpu *vcpu)
 		return ret;
 	vcpu->has_run = true;
 	enter_guest(vcpu);
-	mv_put_held_pages(&vcpu->held);
 	if (unlikely(vcpu->vm->dead))
 		return -EIO;
 	return handle_exit(vcpu);

@@ -13,6 +13,7 @@
  * will flush before they enter it again.
  */
 #include <linux/cpu.h>
+#include <linux/find.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -85,21 +86,24 @@ bool vmx_split_exec(void)
 
 /* ---- mapping -------------------------------------------------------------- */
 
-/* A table of what @leaf, at level @level, maps; @table is empty. */
+/*
+ * A table of what @leaf, at level @level, maps; @table is empty. Small pages can
+ * always be executed.
+ */
 static void split_leaf(u64 *table, u64 leaf, int level)
 {
 	u64 step = MV_LEVEL_PAGES(level - 1) << PAGE_SHIFT;
 	int i;
 
 	if (level == 1)
-		leaf &= ~EPT_LARGE;
+		leaf = (leaf & ~EPT_LARGE) | VMX_EPT_EXECUTABLE_MASK;
 	for (i = 0; i < EPT_ENTRIES; i++)
 		table[i] = leaf + i * step;
 }
 
 /*
- * Puts a table where @old is, a leaf or nothing. Both translate alike, so no
- * flush. Returns the entry; 0 if another CPU was there first, with a leaf.
+ * Puts a table where @old is, a leaf or nothing. Both translate alike, and rights
+ * are only added, so no flush. Returns the entry; 0 if another CPU was there first, with a leaf.
  */
 static u64 add_table(struct mv_vm *vm, u64 *entry, u64 old, int level,
 		     struct mv_page_cache *cache)
@@ -121,63 +125,84 @@ static u64 add_table(struct mv_vm *vm, u64 *entry, u64 old, int level,
 	return new;
 }
 
-static u64 make_leaf(u64 pfn, int level, u32 prot)
+/* All of a leaf but the address */
+static u64 leaf_flags(int level, u32 prot)
 {
-	u64 leaf = (pfn & ~(MV_LEVEL_PAGES(level) - 1)) << PAGE_SHIFT;
+	u64 flags = VMX_EPT_READABLE_MASK | EPT_ACCESSED;
 
-	leaf |= VMX_EPT_READABLE_MASK | EPT_ACCESSED;
 	if (!(prot & MV_MAP_DATA) && (!level || !vmx_split_exec()))
-		leaf |= VMX_EPT_EXECUTABLE_MASK;
+		flags |= VMX_EPT_EXECUTABLE_MASK;
 	if (level)
-		leaf |= EPT_LARGE;
+		flags |= EPT_LARGE;
 	if (!(prot & MV_MAP_UNCACHED))
-		leaf |= EPT_RAM;
+		flags |= EPT_RAM;
 	if (prot & MV_MAP_WRITE)
-		leaf |= VMX_EPT_WRITABLE_MASK;
+		flags |= VMX_EPT_WRITABLE_MASK;
 	if (!(prot & MV_MAP_CLEAN))
-		leaf |= EPT_DIRTY;
-	return leaf;
+		flags |= EPT_DIRTY;
+	return flags;
+}
+
+/*
+ * A leaf that can be written already is as it should be, and stays: a CPU may be
+ * setting its dirty flag just now, or have that cached, and if the flag were lost
+ * the next harvest would not flush. The dirty flag of one that nobody could write
+ * means nothing.
+ */
+static void set_leaves(struct mv_vm *vm, const struct mv_mapping *map,
+		       u64 *table, u64 *entry, int level)
+{
+	unsigned int nr = level ? 1 : map->nr, i;
+	u64 mask = MV_LEVEL_PAGES(level) - 1;
+	u64 flags = leaf_flags(level, map->prot);
+	long added = 0;
+
+	for (i = 0; i < nr; i++) {
+		u64 old = READ_ONCE(entry[i]);
+
+		if (old & VMX_EPT_WRITABLE_MASK)
+			continue;
+		added += !old;
+		WRITE_ONCE(entry[i], (map->pfn[i] & ~mask) << PAGE_SHIFT |
+			   flags);
+	}
+	if (added)
+		count_leaves(vm, table, level, added);
 }
 
 /**
- * vmx_ept_map() - let the guest reach a page
+ * vmx_ept_map() - let the guest reach some pages
  * @vm: the VM
- * @gfn: guest frame, below 2^36
- * @pfn: its host frame
- * @level: how large a page around it to map, unless there is a table
- * @prot: MV_MAP_*
- * @cache: at least as many pages as there are levels below the root
+ * @map: which
+ * @cache: where new tables come from
  *
  * More rights to the same frame need no flush: a CPU that still has the old
  * entry faults and drops it (SDM 29.4.3.1).
  *
- * Context: see mv_ops.map.
+ * Context: see mv_ops.map. Return: likewise.
  */
-void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
+bool vmx_ept_map(struct mv_vm *vm, const struct mv_mapping *map,
 		 struct mv_page_cache *cache)
 {
-	u64 *table = to_vmx_vm(vm)->root, *entry, old, keep;
+	u64 *table = to_vmx_vm(vm)->root, *entry, old;
 	int l;
 
 	for (l = EPT_LEVELS - 1; ; l--) {
-		entry = &table[ept_index(gfn, l)];
+		entry = &table[ept_index(map->gfn, l)];
 		old = READ_ONCE(*entry);
-		if (l <= level && !is_table(old, l))
+		if (l <= map->level && !is_table(old, l))
 			break;
-		if (!is_table(old, l))
+		if (!is_table(old, l)) {
+			if (!cache->nr)
+				return false;
 			old = add_table(vm, entry, old, l, cache);
+		}
 		if (!old)
-			return;
+			return true;
 		table = ept_table(old);
 	}
-	if (!old)
-		count_leaves(vm, table, l, 1);
-	/*
-	 * A dirty flag that a CPU may have cached stays, or the next harvest
-	 * would not flush; that of a page nobody could write means nothing.
-	 */
-	keep = old & VMX_EPT_WRITABLE_MASK ? EPT_RWX | EPT_DIRTY : EPT_RWX;
-	WRITE_ONCE(*entry, make_leaf(pfn, l, prot) | (old & keep));
+	set_leaves(vm, map, table, entry, l);
+	return true;
 }
 
 /* ---- changing what is mapped ------------------------------------------------ */
@@ -185,8 +210,7 @@ void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
 /**
  * struct ept_walk - one call of vmx_ept_change()
  * @vm: the VM
- * @gfn: where the walk is
- * @end: and where it ends
+ * @frames: whose mappings change; @frames->first is where the walk is
  * @how: what to do with leaves
  * @removes: that they go
  * @tables: of those that are needed no more
@@ -195,7 +219,7 @@ void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
  */
 struct ept_walk {
 	struct mv_vm *vm;
-	u64 gfn, end;
+	struct mv_frames *frames;
 	enum mv_change how;
 	bool removes;
 	struct list_head *tables;
@@ -283,7 +307,8 @@ static void detach_table(struct mv_vm *vm, u64 *table, int level,
  */
 static bool goes_whole(const struct ept_walk *w, int level, u64 from, u64 to)
 {
-	return w->removes && w->gfn == from && to <= w->end &&
+	return w->removes && w->frames->first == from &&
+	       to <= w->frames->end &&
 	       level <= (w->how == MV_UNMAP ? 2 : 1);
 }
 
@@ -305,16 +330,28 @@ static void remove_table(struct ept_walk *w, u64 *entry, int level)
 	w->changed = true;
 }
 
+/* The next frame, from @first on, that is meant */
+static void skip_others(struct mv_frames *frames)
+{
+	u64 i = frames->first - frames->base;
+
+	if (!test_bit(i, frames->only))
+		frames->first = frames->base +
+				find_next_bit(frames->only, frames->end -
+					      frames->base, i);
+}
+
 /* @level: of @table; its first entry maps frame @base. */
 static void walk_table(struct ept_walk *w, u64 *table, int level, u64 base)
 {
+	struct mv_frames *frames = w->frames;
 	u64 span = MV_LEVEL_PAGES(level);
 
-	while (w->gfn < base + EPT_ENTRIES * span && w->gfn < w->end &&
-	       w->budget-- > 0) {
-		u64 *entry = &table[ept_index(w->gfn, level)];
+	while (frames->first < base + EPT_ENTRIES * span &&
+	       frames->first < frames->end && w->budget-- > 0) {
+		u64 *entry = &table[ept_index(frames->first, level)];
 		u64 old = READ_ONCE(*entry);
-		u64 from = w->gfn & ~(span - 1), to = from + span;
+		u64 from = frames->first & ~(span - 1), to = from + span;
 
 		if (is_table(old, level) && !goes_whole(w, level, from, to)) {
 			walk_table(w, ept_table(old), level - 1, from);
@@ -326,15 +363,16 @@ static void walk_table(struct ept_walk *w, u64 *table, int level, u64 base)
 			remove_table(w, entry, level);
 		else if (old && !change_leaf(w, table, entry, level))
 			continue;
-		w->gfn = min(to, w->end);
+		frames->first = min(to, frames->end);
+		if (frames->only && frames->first < frames->end)
+			skip_others(frames);
 	}
 }
 
 /**
  * vmx_ept_change() - zap, protect or age what is mapped
  * @vm: the VM
- * @first: first guest frame; then, where to go on
- * @end: the one after the last
+ * @frames: which guest frames; then, where to go on
  * @how: what to do
  * @tables: gets the tables that are needed no more, linked by page->lru
  *
@@ -342,17 +380,18 @@ static void walk_table(struct ept_walk *w, u64 *table, int level, u64 base)
  *
  * Context: see mv_ops.change. Return: likewise.
  */
-bool vmx_ept_change(struct mv_vm *vm, u64 *first, u64 end, enum mv_change how,
-		    struct list_head *tables)
+bool vmx_ept_change(struct mv_vm *vm, struct mv_frames *frames,
+		    enum mv_change how, struct list_head *tables)
 {
 	struct ept_walk w = {
-		.vm = vm, .gfn = *first, .end = end, .how = how,
+		.vm = vm, .frames = frames, .how = how,
 		.removes = removes(how),
 		.tables = tables, .budget = WALK_BUDGET,
 	};
 
+	if (frames->only)
+		skip_others(frames);
 	walk_table(&w, to_vmx_vm(vm)->root, EPT_LEVELS - 1, 0);
-	*first = w.gfn;
 	return w.changed;
 }
 

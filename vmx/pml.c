@@ -51,11 +51,11 @@ void vmx_pml_begin(struct mv_vcpu *vcpu)
 void vmx_pml_empty(struct mv_vcpu *vcpu)
 {
 	u16 index = vmcs_read(GUEST_PML_INDEX);
-	unsigned int i;
+	unsigned int first;
 
 	if (index == PML_ENTRIES - 1)
 		return;
-	for (i = index < PML_ENTRIES ? index + 1 : 0; i < PML_ENTRIES; i++)
-		mv_mark_dirty(vcpu, to_vmx(vcpu)->pml[i]);
+	first = index < PML_ENTRIES ? index + 1 : 0;
+	mv_mark_logged(vcpu, &to_vmx(vcpu)->pml[first], PML_ENTRIES - first);
 	vmcs_write(GUEST_PML_INDEX, PML_ENTRIES - 1);
 }

@@ -246,10 +246,10 @@ const char *vmx_exit_name(u32 reason);
 int vmx_vm_create(struct mv_vm *vm);
 void vmx_vm_destroy(struct mv_vm *vm);
 bool vmx_split_exec(void);
-void vmx_ept_map(struct mv_vm *vm, u64 gfn, u64 pfn, int level, u32 prot,
+bool vmx_ept_map(struct mv_vm *vm, const struct mv_mapping *map,
 		 struct mv_page_cache *cache);
-bool vmx_ept_change(struct mv_vm *vm, u64 *first, u64 end, enum mv_change how,
-		    struct list_head *tables);
+bool vmx_ept_change(struct mv_vm *vm, struct mv_frames *frames,
+		    enum mv_change how, struct list_head *tables);
 
 /* ---- pml.c: the CPU's log of what the guest writes ------------------------------- */
 
