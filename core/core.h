@@ -195,13 +195,14 @@ int mv_gva_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 /**
  * struct mv_path - the page-table entries that a walk has used
  * @nr: how many: none without paging; or MV_NO_PATH
- * @hva: where the client has them, of the root first
- * @pte: what they were
+ * @step: where the client has each, the root's first, and what it was
  */
 struct mv_path {
 	unsigned int nr;
-	unsigned long hva[MV_PATH_MAX];
-	u64 pte[MV_PATH_MAX];
+	struct mv_path_step {
+		unsigned long hva;
+		u64 pte;
+	} step[MV_PATH_MAX];
 };
 
 int mv_code_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,

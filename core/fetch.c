@@ -111,14 +111,15 @@ static bool read_if_same(const struct mv_code_page *page, u64 gva, u64 bytes[2])
 {
 	const u64 __user *code = (void __user *)(page->hva +
 						 offset_in_page(gva));
-	unsigned int i;
+	const struct mv_path_step *step = page->path.step;
+	const struct mv_path_step *end = step + page->path.nr;
 	u64 pte;
 
 	if (!user_read_access_begin(code, 2 * sizeof(*code)))
 		return false;
-	for (i = 0; i < page->path.nr; i++) {
-		unsafe_get_user(pte, (u64 __user *)page->path.hva[i], differs);
-		if (pte != page->path.pte[i])
+	for (; step < end; step++) {
+		unsafe_get_user(pte, (u64 __user *)step->hva, differs);
+		if (pte != step->pte)
 			goto differs;
 	}
 	unsafe_get_user(bytes[0], code, differs);

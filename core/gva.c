@@ -510,8 +510,8 @@ int mv_code_to_gpa(struct mv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		return 0;
 	}
 	for (level = w.mode.levels; level >= w.level; level--) {
-		path->hva[path->nr] = w.pte_hva[level];
-		path->pte[path->nr++] = w.pte[level];
+		path->step[path->nr].hva = w.pte_hva[level];
+		path->step[path->nr++].pte = w.pte[level];
 	}
 	return 0;
 }
