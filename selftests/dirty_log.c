@@ -222,8 +222,7 @@ TEST(small_pages)
 	check_plain(map_small(PAGES));
 }
 
-/* A huge page is written to in part. */
-TEST(huge_pages)
+static u64 *map_huge(void)
 {
 	u64 *memory = map_aligned(4 * HUGE_SIZE);
 
@@ -232,7 +231,13 @@ TEST(huge_pages)
 	*memory = 1;
 	if (huge_kib(memory, 4 * HUGE_SIZE) <= 0)
 		SKIP("the host gave no huge page");
-	check_plain(memory);
+	return memory;
+}
+
+/* A huge page is written to in part. */
+TEST(huge_pages)
+{
+	check_plain(map_huge());
 }
 
 /* Nobody has touched the pages before: they arrive with the log on. */
@@ -396,11 +401,7 @@ TEST(initially_set)
 
 TEST(initially_set_huge_pages)
 {
-	u64 *memory = map_aligned(4 * HUGE_SIZE);
-
-	if (madvise(memory, 4 * HUGE_SIZE, MADV_HUGEPAGE))
-		SKIP("the host's kernel has no transparent huge pages");
-	check_initially_set(memory);
+	check_initially_set(map_huge());
 }
 
 /* Without the capability, too: GET leaves nothing to clear, but may be told */

@@ -710,17 +710,22 @@ static u8 *add_memory(struct vcpu *vcpu)
 			     : "rbx", "memory");			\
 	} while (0)
 
-static void guest_int_n_and_nmi(void)
+/* Before the first instruction of its handler comes @other. */
+static void guest_int_n_and(u64 other)
 {
-	guest_handlers[NMI_VECTOR] = guest_log;
+	guest_handlers[other] = guest_log;
 	guest_handlers[0x80] = guest_log;
 	ON_DEVICE_STACK("int $0x80");
 	GUEST_ASSERT_EQ(hits, 2);
-	/* the NMI hit the first instruction of the other's handler */
-	GUEST_ASSERT_EQ(order[0], NMI_VECTOR);
+	GUEST_ASSERT_EQ(order[0], other);
 	GUEST_ASSERT_EQ(order[1], 0x80);
 	asm volatile("sti; nop; nop; cli" : : : "memory");
 	GUEST_ASSERT_EQ(hits, 2);
+}
+
+static void guest_int_n_and_nmi(void)
+{
+	guest_int_n_and(NMI_VECTOR);
 }
 
 TEST(int_n_before_nmi)
@@ -735,14 +740,7 @@ TEST(int_n_before_nmi)
 
 static void guest_int_n_and_exception(void)
 {
-	guest_handlers[GP_VECTOR] = guest_log;
-	guest_handlers[0x80] = guest_log;
-	ON_DEVICE_STACK("int $0x80");
-	GUEST_ASSERT_EQ(hits, 2);
-	GUEST_ASSERT_EQ(order[0], GP_VECTOR);
-	GUEST_ASSERT_EQ(order[1], 0x80);
-	asm volatile("sti; nop; nop; cli" : : : "memory");
-	GUEST_ASSERT_EQ(hits, 2);
+	guest_int_n_and(GP_VECTOR);
 }
 
 /* An exception overtakes it; RIP is at the INT n still, which runs again. */
