@@ -50,7 +50,15 @@ enum slot {
 /* The guest                                                                 */
 
 static volatile u64 sent[CPUS][SLOTS], received[CPUS][SLOTS];
-static volatile u64 ready, quit, use_ioapic;
+static volatile u64 ready, quit, use_ioapic, with_xapic;
+
+static void guest_eoi(void)
+{
+	if (with_xapic)
+		xapic_write(APIC_EOI, 0);
+	else
+		x2apic_eoi();
+}
 
 static void guest_on_irq(struct guest_regs *regs)
 {
@@ -62,7 +70,7 @@ static void guest_on_irq(struct guest_regs *regs)
 	}
 	GUEST_ASSERT_EQ(received[me][slot] + 1, sent[me][slot]);
 	received[me][slot]++;
-	x2apic_eoi();
+	guest_eoi();
 }
 
 static void guest_on_nmi(struct guest_regs *regs)
@@ -77,7 +85,7 @@ static void guest_on_nmi(struct guest_regs *regs)
 static void guest_on_quit(struct guest_regs *regs)
 {
 	(void)regs;
-	x2apic_eoi();
+	guest_eoi();
 }
 
 static void guest_on_ud(struct guest_regs *regs)
@@ -95,7 +103,10 @@ static void guest_init(u64 me)
 	guest_handlers[NMI_VECTOR] = guest_on_nmi;
 	guest_handlers[QUIT_VECTOR] = guest_on_quit;
 	guest_handlers[UD_VECTOR] = guest_on_ud;
-	x2apic_enable();
+	if (with_xapic)
+		apic_start(XAPIC);
+	else
+		x2apic_enable();
 	for (i = 0; i < CPUS && use_ioapic && me == 0; i++) {
 		ioapic_set_rte(EDGE_PIN(i),
 			       (FIRST_VECTOR + EDGE) | RTE_DEST(i));
@@ -491,7 +502,7 @@ static void wait_for_all(void)
 		test_exit();
 }
 
-static void races(enum chips chips, u64 steps)
+static void races(enum chips chips, u64 steps, u64 mode)
 {
 	struct sigaction action = { .sa_handler = on_kick };
 	const u64 seed = number_from("SEED", 1 + chips);
@@ -506,6 +517,7 @@ static void races(enum chips chips, u64 steps)
 	vm = vm_create_chips(chips);
 	vcpus_setup(vm, CPUS, guest_main);
 	*vm_guest_ptr(vm, &use_ioapic) = has_ioapic;
+	*vm_guest_ptr(vm, &with_xapic) = mode == XAPIC;
 	set_up_routes();
 	for (cpu = 0; cpu < CPUS; cpu++) {
 		assign(cpu);
@@ -537,10 +549,15 @@ static void races(enum chips chips, u64 steps)
 
 TEST(kernel_chips)
 {
-	races(CHIPS_KERNEL, 10000);
+	races(CHIPS_KERNEL, 10000, X2APIC);
 }
 
 TEST(split_chips)
 {
-	races(CHIPS_SPLIT, 5000);
+	races(CHIPS_SPLIT, 5000, X2APIC);
+}
+
+TEST(xapics)
+{
+	races(CHIPS_KERNEL, 3000, XAPIC);
 }

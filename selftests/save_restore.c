@@ -193,14 +193,22 @@ static void guest_check_registers(void)
 static volatile u64 msis_sent, msis, nmis_sent, nmis;
 static volatile u64 timers_armed, timers, timers_extra, deadline_mode;
 static volatile u64 selfs, softs, faults, pit_ticks, with_pit;
-static volatile u64 rounds, checksum, quit;
+static volatile u64 rounds, checksum, quit, with_xapic;
+
+static void guest_write_apic(u32 reg, u32 value)
+{
+	if (with_xapic)
+		xapic_write(reg, value);
+	else
+		wrmsr(X2APIC_MSR(reg), value);
+}
 
 static void guest_on_msi(struct guest_regs *regs)
 {
 	(void)regs;
 	GUEST_ASSERT_EQ(msis + 1, msis_sent);
 	msis++;
-	x2apic_eoi();
+	guest_write_apic(APIC_EOI, 0);
 }
 
 static void guest_on_nmi(struct guest_regs *regs)
@@ -217,21 +225,21 @@ static void guest_on_timer(struct guest_regs *regs)
 		timers_extra++;
 	else
 		timers++;
-	x2apic_eoi();
+	guest_write_apic(APIC_EOI, 0);
 }
 
 static void guest_on_self(struct guest_regs *regs)
 {
 	(void)regs;
 	selfs++;
-	x2apic_eoi();
+	guest_write_apic(APIC_EOI, 0);
 }
 
 static void guest_on_pit(struct guest_regs *regs)
 {
 	(void)regs;
 	pit_ticks++;
-	x2apic_eoi();
+	guest_write_apic(APIC_EOI, 0);
 }
 
 static void guest_on_soft(struct guest_regs *regs)
@@ -269,7 +277,7 @@ static void guest_arm_timer(u64 when)
 	if (deadline_mode)
 		wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + when * 10000);
 	else
-		wrmsr(X2APIC_MSR(APIC_TMICT), when * 100000);
+		guest_write_apic(APIC_TMICT, when * 100000);
 }
 
 static void guest_init(void)
@@ -281,10 +289,13 @@ static void guest_init(void)
 	guest_handlers[PIT_VECTOR] = guest_on_pit;
 	guest_handlers[SOFT_VECTOR] = guest_on_soft;
 	guest_handlers[UD_VECTOR] = guest_on_ud;
-	x2apic_enable();
-	wrmsr(X2APIC_MSR(APIC_TDCR), 0xb);
-	wrmsr(X2APIC_MSR(APIC_LVT_TIMER),
-	      TIMER_VECTOR | (deadline_mode ? LVT_DEADLINE : 0));
+	if (with_xapic)
+		apic_start(XAPIC);
+	else
+		x2apic_enable();
+	guest_write_apic(APIC_TDCR, 0xb);
+	guest_write_apic(APIC_LVT_TIMER, TIMER_VECTOR |
+			 (deadline_mode ? LVT_DEADLINE : 0));
 	if (guest_has_avx())
 		guest_fill_fpu();
 	guest_fill_registers();
@@ -306,7 +317,10 @@ static void guest_round(void)
 	GUEST_ASSERT_EQ(faults, round);
 	asm volatile("int %0" : : "i"(SOFT_VECTOR) : "memory");
 	GUEST_ASSERT_EQ(softs, round);
-	wrmsr(X2APIC_MSR(APIC_SELF_IPI), SELF_VECTOR);
+	if (with_xapic)
+		xapic_write(APIC_ICR, ICR_SELF | ICR_ASSERT | SELF_VECTOR);
+	else
+		wrmsr(X2APIC_MSR(APIC_SELF_IPI), SELF_VECTOR);
 	asm volatile("nop" : : : "memory");
 	GUEST_ASSERT_EQ(selfs, round);
 	if (timers == timers_armed)
@@ -340,7 +354,7 @@ static void guest_work(void)
 	tick = pit_ticks;
 	while (with_pit && pit_ticks < tick + 2)
 		cpu_relax();
-	GUEST_ASSERT_EQ(rdmsr(X2APIC_MSR(APIC_ISR + 0x30)), 0);
+	GUEST_ASSERT_EQ(apic_read(APIC_ISR + 0x30), 0);
 }
 
 static void on_signal(int signal)
@@ -387,7 +401,7 @@ static void send_some(struct vcpu *vcpu)
 	}
 }
 
-static void in_flight(enum chips chips, bool deadline)
+static void in_flight(enum chips chips, bool deadline, u64 mode)
 {
 	struct vcpu *vcpu = start(chips, guest_work, 0);
 	struct sigaction action = { .sa_handler = on_signal };
@@ -399,6 +413,7 @@ static void in_flight(enum chips chips, bool deadline)
 	if (deadline && !has_deadline(vcpu->vm))
 		SKIP("no TSC deadline timer");
 	*vm_guest_ptr(vcpu->vm, &deadline_mode) = deadline;
+	*vm_guest_ptr(vcpu->vm, &with_xapic) = mode == XAPIC;
 	*vm_guest_ptr(vcpu->vm, &with_pit) = chips == CHIPS_KERNEL;
 	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
 	for (;;) {
@@ -452,17 +467,22 @@ static void in_flight(enum chips chips, bool deadline)
 
 TEST(in_flight_kernel)
 {
-	in_flight(CHIPS_KERNEL, false);
+	in_flight(CHIPS_KERNEL, false, X2APIC);
 }
 
 TEST(in_flight_split)
 {
-	in_flight(CHIPS_SPLIT, false);
+	in_flight(CHIPS_SPLIT, false, X2APIC);
 }
 
 TEST(in_flight_deadline)
 {
-	in_flight(CHIPS_SPLIT, true);
+	in_flight(CHIPS_SPLIT, true, X2APIC);
+}
+
+TEST(in_flight_xapic)
+{
+	in_flight(CHIPS_KERNEL, false, XAPIC);
 }
 
 /* ------------------------------------------------------------------------ */
