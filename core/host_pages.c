@@ -18,9 +18,6 @@
  */
 #define NOT_PLAIN	(_PAGE_SPECIAL | MV_PAGE_DEVMAP | _PAGE_PKEY_MASK)
 
-/* Entries that do not differ in more than these are alike. */
-#define MAY_DIFFER	(PTE_PFN_MASK | _PAGE_ACCESSED | _PAGE_SOFT_DIRTY)
-
 /**
  * struct leaf - an entry of the host's page tables
  * @value: 0: there is none
@@ -63,7 +60,7 @@ static struct leaf find_leaf(struct mm_struct *mm, unsigned long hva)
 	return leaf;
 }
 
-/* The large page has all of a block. */
+/* Nothing but pages of one large page is asked for. */
 static void take_large(struct mv_host_pages *pages, const struct leaf *leaf,
 		       unsigned int min, unsigned int max)
 {
@@ -79,33 +76,34 @@ static void take_large(struct mv_host_pages *pages, const struct leaf *leaf,
 	pages->last = max;
 }
 
-static bool take_like(struct mv_host_pages *pages, const struct leaf *leaf,
-		      const pte_t *block, unsigned int i)
-{
-	pteval_t value = pte_val(READ_ONCE(block[i]));
-
-	if ((value ^ leaf->value) & ~MAY_DIFFER)
-		return false;
-	pages->pfn[i] = (value & PTE_PFN_MASK) >> PAGE_SHIFT;
-	return true;
-}
-
-/* The page and its neighbours, as far as they are like it */
+/*
+ * The page and its neighbours, as far as they are like it: accessed or not is all
+ * the difference there may be.
+ */
 static void take_small(struct mv_host_pages *pages, const struct leaf *leaf,
 		       unsigned int min, unsigned int max)
 {
-	unsigned int i = mv_place_in_block(pages->gfn);
-	const pte_t *block = leaf->pte - i;
+	const pteval_t frame = PTE_PFN_MASK;
+	const pteval_t flags = ~(frame | _PAGE_ACCESSED | _PAGE_SOFT_DIRTY);
+	unsigned int place = mv_place_in_block(pages->gfn), i;
+	const pte_t *block = leaf->pte - place;
+	pteval_t value = leaf->value;
 
-	pages->pfn[i] = (leaf->value & PTE_PFN_MASK) >> PAGE_SHIFT;
+	for (i = place; ; value = native_pte_val(READ_ONCE(block[++i]))) {
+		if ((value ^ leaf->value) & flags)
+			break;
+		pages->pfn[i] = (value & frame) >> PAGE_SHIFT;
+		pages->last = i;
+		if (i == max)
+			break;
+	}
+	for (i = place; i > min; i--) {
+		value = native_pte_val(READ_ONCE(block[i - 1]));
+		if ((value ^ leaf->value) & flags)
+			break;
+		pages->pfn[i - 1] = (value & frame) >> PAGE_SHIFT;
+	}
 	pages->first = i;
-	pages->last = i;
-	while (pages->first > min &&
-	       take_like(pages, leaf, block, pages->first - 1))
-		pages->first--;
-	while (pages->last < max &&
-	       take_like(pages, leaf, block, pages->last + 1))
-		pages->last++;
 }
 
 static bool look_up(struct mm_struct *mm, struct mv_host_pages *pages,
@@ -136,8 +134,7 @@ static bool look_up(struct mm_struct *mm, struct mv_host_pages *pages,
  *	filled in. A page that the client may write is @writable even for a read,
  *	which saves the fault of the first write
  * @min: pages of the block may be taken from this one …
- * @max: … to this one. If there are several, the block lies in the client as it
- *	does in the guest
+ * @max: … to this one, which share a page table, or a large page
  *
  * Context: any, but @mm's user must not be leaving it.
  * Return: false if the page is not there, or not for this access, or is none that

@@ -211,17 +211,17 @@ static void start_lookup(struct mv_vcpu *vcpu, const struct mv_slot *slot,
 
 /*
  * What is around a page is often touched next: with it come those of its block
- * that are in the slot, if the block lies alike in guest and client.
+ * that are in the slot, and for which the host looks into the same table.
  */
 static bool look_around(struct mv_vcpu *vcpu, struct mv_host_pages *pages)
 {
 	const struct mv_slot *slot = pages->slot;
 	unsigned int place = mv_place_in_block(pages->gfn);
-	u64 before = pages->gfn - slot->gfn;
-	u64 after = slot->npages - 1 - before;
+	u64 in_slot = pages->gfn - slot->gfn;
+	u64 in_table = (pages->hva >> PAGE_SHIFT) % PTRS_PER_PTE;
+	u64 before = min(in_slot, in_table);
+	u64 after = min(slot->npages - in_slot, PTRS_PER_PTE - in_table) - 1;
 
-	if (mv_place_in_block(pages->hva >> PAGE_SHIFT) != place)
-		return mv_pages_in_place(vcpu->vm->mm, pages, place, place);
 	return mv_pages_in_place(vcpu->vm->mm, pages,
 				 place - min_t(u64, place, before),
 				 min_t(u64, place + after, MV_BLOCK - 1));
@@ -234,11 +234,13 @@ static bool look_around(struct mv_vcpu *vcpu, struct mv_host_pages *pages)
 static bool invalidated(const struct mv_vm *vm,
 			const struct mv_host_pages *pages)
 {
-	u64 span = max_t(u64, MV_LEVEL_PAGES(pages->level), MV_BLOCK);
-	unsigned long start = pages->hva & ~((span << PAGE_SHIFT) - 1);
-	unsigned long end = start + (span << PAGE_SHIFT);
+	unsigned long mask = (MV_LEVEL_PAGES(pages->level) << PAGE_SHIFT) - 1;
+	unsigned long block = pages->hva -
+			      (mv_place_in_block(pages->gfn) << PAGE_SHIFT);
+	unsigned long start = (block + (pages->first << PAGE_SHIFT)) & ~mask;
+	unsigned long last = (block + (pages->last << PAGE_SHIFT)) | mask;
 	bool active = READ_ONCE(vm->inv_active) &&
-		      end > READ_ONCE(vm->inv_start) &&
+		      last >= READ_ONCE(vm->inv_start) &&
 		      start < READ_ONCE(vm->inv_end);
 
 	smp_rmb();	/* pairs with invalidate_end() */
