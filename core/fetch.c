@@ -12,7 +12,6 @@
  */
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>

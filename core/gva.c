@@ -10,7 +10,6 @@
  */
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>

@@ -85,7 +85,7 @@ bool user_page_fixed(const void *p);
 #define atomic_t		int
 #define atomic64_t		s64
 
-#define smp_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define smp_rmb()	__atomic_thread_fence(__ATOMIC_ACQUIRE) /* as there */
 
 struct cpumask { int v; };
 struct interval_tree_node { unsigned long start, last; };
