@@ -462,11 +462,8 @@ TEST(across_the_ends)
 }
 
 #define RMW(insn, ...)							\
-	do {								\
-		asm volatile(insn					\
-			     : : [reg]"r"(XAPIC_GPA + rmw_reg),		\
-			     ##__VA_ARGS__ : "memory", "cc");		\
-	} while (0)
+	asm volatile(insn : : [reg]"r"(XAPIC_GPA + rmw_reg),		\
+		     ##__VA_ARGS__ : "memory", "cc")
 
 static void guest_rmw_one(u32 rmw_reg, u32 fixed)
 {
