@@ -461,37 +461,32 @@ TEST(across_the_ends)
 	ASSERT_EQ(vcpu_guest_call(vcpu, reason, NULL), GUEST_DONE);
 }
 
-#define RMW(insn, ...)							\
-	asm volatile(insn : : [reg]"r"(XAPIC_GPA + rmw_reg),		\
-		     ##__VA_ARGS__ : "memory", "cc")
-
 static void guest_rmw_one(u32 rmw_reg, u32 fixed)
 {
+	volatile u32 *reg = (u32 *)(XAPIC_GPA + rmw_reg);
 	u32 old;
 
 	xapic_write(rmw_reg, fixed | 0x10);
-	RMW("orl %[value], (%[reg])", [value]"r"(0x25));
+	asm volatile("orl %1, %0" : "+m"(*reg) : "r"(0x25) : "cc");
 	GUEST_ASSERT_EQ(xapic_read(rmw_reg), fixed | 0x35);
-	RMW("lock andl %[value], (%[reg])", [value]"r"(fixed | 0x31));
+	asm volatile("lock andl %1, %0" : "+m"(*reg) : "r"(fixed | 0x31)
+		     : "cc");
 	GUEST_ASSERT_EQ(xapic_read(rmw_reg), fixed | 0x31);
-	RMW("lock incl (%[reg])");
+	asm volatile("lock incl %0" : "+m"(*reg) : : "cc");
 	GUEST_ASSERT_EQ(xapic_read(rmw_reg), fixed | 0x32);
-	RMW("btsl $2, (%[reg])");
+	asm volatile("btsl $2, %0" : "+m"(*reg) : : "cc");
 	GUEST_ASSERT_EQ(xapic_read(rmw_reg), fixed | 0x36);
-	RMW("subl $6, (%[reg])");
+	asm volatile("subl $6, %0" : "+m"(*reg) : : "cc");
 	GUEST_ASSERT_EQ(xapic_read(rmw_reg), fixed | 0x30);
 	old = fixed | 0x41;
-	asm volatile("xchgl %[old], (%[reg])" : [old]"+r"(old)
-		     : [reg]"r"(XAPIC_GPA + rmw_reg) : "memory");
+	asm volatile("xchgl %0, %1" : "+r"(old), "+m"(*reg));
 	GUEST_ASSERT_EQ(old, fixed | 0x30);
 	old = 3;
-	asm volatile("lock xaddl %[old], (%[reg])" : [old]"+r"(old)
-		     : [reg]"r"(XAPIC_GPA + rmw_reg) : "memory", "cc");
+	asm volatile("lock xaddl %0, %1" : "+r"(old), "+m"(*reg) : : "cc");
 	GUEST_ASSERT_EQ(old, fixed | 0x41);
 	old = fixed | 0x44;
-	asm volatile("lock cmpxchgl %[new], (%[reg])" : "+a"(old)
-		     : [reg]"r"(XAPIC_GPA + rmw_reg), [new]"r"(fixed | 0x52)
-		     : "memory", "cc");
+	asm volatile("lock cmpxchgl %2, %1" : "+a"(old), "+m"(*reg)
+		     : "r"(fixed | 0x52) : "cc");
 	GUEST_ASSERT_EQ(old, fixed | 0x44);
 	GUEST_ASSERT_EQ(xapic_read(rmw_reg), fixed | 0x52);
 }
