@@ -619,6 +619,7 @@ static void undo_remove_zone(void)
 	guest_works();
 }
 
+/* The first zone, and one more */
 TEST(add_coalesced_zone)
 {
 	const struct call call = {
@@ -627,6 +628,10 @@ TEST(add_coalesced_zone)
 	};
 
 	make_guest(vm_create());
+	fail_every_allocation(&call);
+	zone.addr += PAGE_SIZE;
+	ASSERT_OK(add_zone());
+	zone.addr -= PAGE_SIZE;
 	fail_every_allocation(&call);
 }
 
