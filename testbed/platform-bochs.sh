@@ -219,24 +219,39 @@ bochs_start()
 		</dev/null >"$scratch/bochs.out" 2>&1
 }
 
-# One emulated CPU keeps one of ours busy: two hosts at once on the machine.
+# A file that every user of the machine can lock.
+lock_file()
+{
+	[ -e "$1" ] || (umask 0; : >>"$1") 2>/dev/null || true
+	echo "$1"
+}
+
+# One emulated CPU keeps one of ours busy: two hosts at once on the machine. Who
+# waits stands in line: only the first looks for a slot.
 take_slot()
 {
-	local slot waited=0
+	local slot told=''
+	local wait="two testbeds are running on this machine, waiting for a slot"
 
+	exec 8<"$(lock_file /tmp/minivmm-testbed.line)"
+	if ! flock -n 8; then
+		say "$wait"
+		told=1
+		flock 8 &
+		wait "$!"	# unlike a command in front, a signal ends it
+	fi
 	while :; do
 		for slot in 1 2; do
-			slot=/tmp/minivmm-testbed.slot$slot
-			[ -e "$slot" ] || (umask 0; : >>"$slot") 2>/dev/null || true
-			exec 9<"$slot"
+			exec 9<"$(lock_file "/tmp/minivmm-testbed.slot$slot")"
 			if flock -n 9; then
-				[ "$waited" = 0 ] || say "got one"
+				exec 8<&-
+				[ -z "$told" ] || say "got one"
 				return
 			fi
 		done
-		[ "$waited" = 1 ] || say "two testbeds are running on this machine, waiting for a slot"
-		waited=1
-		flock -w 5 9 && return
+		[ -n "$told" ] || say "$wait"
+		told=1
+		sleep 0.5
 	done
 }
 
