@@ -7,20 +7,52 @@
 # Bochs does not leave a guest that was entered with IF=0 for an interrupt.
 intel_parameters=irqoff_watchdog=1
 has_apicv=1
-pmem=''	# what lies in memory for mount_usr
+images=()	# what lies in memory, see in_memory
+memmap=''	# what tells the kernel of them
 
-# mount_usr PART: its image lies in memory above what the host has as RAM, as if in
-# an NVDIMM, where a file system of pages can be used in place: no disk to find at
-# boot, nothing to unpack.
-mount_usr()
+# in_memory IMAGE: it lies in memory above what the host has as RAM, as if in an
+# NVDIMM: no disk to find at boot, nothing to unpack. $device is its name there.
+in_memory()
 {
 	local module
 
-	pmem=$cache/$1/usr.img
-	for module in libnvdimm nd_btt nd_pmem nd_e820; do
-		stock_module early "$module"
+	[ ${#images[@]} -gt 0 ] ||
+		for module in libnvdimm nd_btt nd_pmem nd_e820; do
+			stock_module early "$module"
+		done
+	device=/dev/pmem${#images[@]}
+	images+=("$1")
+}
+
+# mount_usr PART: a file system of pages can be used in place.
+mount_usr()
+{
+	in_memory "$cache/$1/usr.img"
+	echo "$device" >"$root/testbed/usr"
+}
+
+add_disk()
+{
+	in_memory "$1"
+	ln -s "$device" "$root/testbed/disk"
+}
+
+# place_images ADDRESS: all of them one after the other from there on, in MiB, in the
+# file $pmem, which is $pmem_size long. The kernel wants whole units of 2 MiB.
+place_images()
+{
+	local image size
+
+	pmem=${images[0]} pmem_at=$1 pmem_size=0
+	[ ${#images[@]} = 1 ] || pmem=$scratch/pmem
+	for image in "${images[@]}"; do
+		size=$((($(stat -Lc %s "$image") + (2 << 20) - 1) >> 20 & ~1))
+		[ "$image" = "$pmem" ] ||
+			dd if="$image" of="$pmem" bs=2M seek=$((pmem_size / 2)) \
+				conv=sparse status=none
+		memmap+=" memmap=${size}M!$((pmem_at + pmem_size))M"
+		pmem_size=$((pmem_size + size))
 	done
-	echo /dev/pmem0 >"$root/testbed/usr"
 }
 
 # bochs_loader COMMAND-LINE: the option ROM and the parameters it hands over.
@@ -56,7 +88,7 @@ bochs_config()
 	local bochs=$cache/bochs-3.0 total=$mem
 
 	# The BIOS has its tables at the end of all memory.
-	[ -z "$pmem" ] || total=$((pmem_at + pmem_size + 2))
+	[ ${#images[@]} = 0 ] || total=$((pmem_at + pmem_size + 2))
 	cat >"$scratch/bochsrc" <<-EOF
 		plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, gameport=0, iodebug=1
 		config_interface: textconfig
@@ -79,7 +111,7 @@ bochs_config()
 		debug: action=ignore
 		clock: sync=none, time0=utc
 	EOF
-	if [ -n "$pmem" ]; then
+	if [ ${#images[@]} -gt 0 ]; then
 		echo "optramimage4: file=$pmem, address=$(printf '%#x' $((pmem_at << 20)))" \
 			>>"$scratch/bochsrc"
 	fi
@@ -230,13 +262,8 @@ start_machine()
 	local line="$kernel_line tsc=reliable tsc_early_khz=100000"
 
 	[ "$smp" = 1 ] || line+=" idle=halt"
-	if [ -n "$pmem" ]; then
-		# in MiB, both even: the kernel wants whole units of 2 MiB
-		pmem_at=$((mem + mem % 2))
-		pmem_size=$((($(stat -c %s "$pmem") + (2 << 20) - 1) >> 20 & ~1))
-		line+=" memmap=${pmem_size}M!${pmem_at}M"
-	fi
-	bochs_loader "$line $append"
+	[ ${#images[@]} = 0 ] || place_images $((mem + mem % 2))
+	bochs_loader "$line$memmap $append"
 	take_slot
 	if [ "$interactive" = 1 ]; then
 		bochs_config term

@@ -20,6 +20,11 @@ mount_usr()
 	cp -a "$cache/$1/usr" "$root/"
 }
 
+add_disk()
+{
+	cp -L "$1" "$root/testbed/disk"
+}
+
 [ "$(id -u)" = 0 ] ||
 	die "--platform host loads modules into this machine's kernel, only root can"
 

@@ -17,6 +17,13 @@ mount_usr()
 	cp -a "$cache/$1/usr" "$root/"
 }
 
+# It is there twice until the initramfs is unpacked.
+add_disk()
+{
+	cp -L "$1" "$root/testbed/disk"
+	mem=$((mem + 2 * ($(stat -c %s "$root/testbed/disk") >> 20)))
+}
+
 start_machine()
 {
 	local com1="file,path=$scratch/com1"
