@@ -181,7 +181,7 @@ extern const char * const stop_names[];
 struct record {
 	u8 stop;
 	u8 nr;
-	u8 insn[15];	/* of STOP_EMULATION, if known */
+	u8 insn[15];	/* of STOP_EMULATION */
 	u32 detail;
 	struct minivmm_regs regs;
 	struct minivmm_sregs sregs;

@@ -222,9 +222,9 @@ static bool rep_interrupted(const struct difference *d)
 		return d->k && d->ours->stop == STOP_SHUTDOWN &&
 		       rep_string_at(d->p, d->ours->regs.rip);
 	if (d->o->type == EV_WINDOW)
-		return is_access(d->k) && d->before &&
-		       d->k->type == d->before->type &&
-		       rep_string_at(d->p, d->o->rip);
+		return rep_string_at(d->p, d->o->rip) && d->before &&
+		       (is_exception(d->k) ? d->k->addr == d->o->rip :
+			d->k && d->k->type == d->before->type);
 	return is_interrupt(d->o) && rep_string_at(d->p, d->o->addr);
 }
 
@@ -278,7 +278,7 @@ static bool is_claimed(int op)
 	case 0x50 ... 0x61: case 0x68: case 0x6c ... 0x6f: case 0x9a:
 	case 0x9c: case 0x9d: case 0xc2: case 0xc3: case 0xc8 ... 0xcb:
 	case 0xcf: case 0xe8:			/* the stack; INS, OUTS */
-	case 0x0f01:				/* LGDT, LIDT */
+	case 0x0f01:				/* LGDT and the like */
 	case 0x0fa0: case 0x0fa1: case 0x0fa8: case 0x0fa9:
 		return false;
 	default:
@@ -286,32 +286,39 @@ static bool is_claimed(int op)
 	}
 }
 
+/* KVM does not do these to the end either: they fault, or it tries forever. */
+static bool kvm_stays_at(const struct difference *d, u64 rip)
+{
+	if (!d->k)
+		return d->kvm->stop == STOP_SPUN;
+	return is_exception(d->k) && d->k->addr == rip &&
+	       (d->k->size == PF_VECTOR || d->k->size == DB_VECTOR);
+}
+
 /*
  * With device memory minivmm does no INS and OUTS, has no stack there and no
- * operand of LGDT and LIDT: documented in abi.md.
+ * operand of LGDT, LIDT, SGDT and SIDT: documented in abi.md.
  */
 static bool not_claimed(const struct difference *d)
 {
 	int insn, bits = mode_bits(d->p->mode);
-	bool rep, ud = is_exception(d->o) && d->o->size == UD_VECTOR;
+	bool rep;
 
 	/* in the program or outside it */
 	if (!d->o && d->ours->stop == STOP_EMULATION)
-		return is_access(d->k) &&
-		       !is_claimed(opcode_of(d->ours->insn, 14, bits, &rep));
-	/* its other part is in a page that it may not access */
-	if (is_exception(d->k) && d->k->size == PF_VECTOR)
-		return ud && d->k->addr == d->o->addr &&
-		       !is_claimed(opcode(d->p, insn_at(d->p, d->k->addr), &rep));
-	if (!is_access(d->k))
-		return false;
-	insn = insn_of(d->p, d->k);
-	if (is_claimed(opcode(d->p, insn, &rep)))
-		return false;
-	if (ud)
-		return insn_at(d->p, d->o->addr) == insn;
+		return !is_claimed(opcode_of(d->ours->insn, 14, bits, &rep)) &&
+		       (is_access(d->k) ||
+			kvm_stays_at(d, d->ours->regs.rip));
+	if (is_exception(d->o) && d->o->size == UD_VECTOR) {
+		insn = insn_at(d->p, d->o->addr);
+		return !is_claimed(opcode(d->p, insn, &rep)) &&
+		       (is_access(d->k) ? insn_of(d->p, d->k) == insn :
+			kvm_stays_at(d, d->o->addr));
+	}
 	/* where the #UD goes there is no handler of ours any more */
-	return !is_access(d->o) || insn_at(d->p, d->o->rip) < 0;
+	return is_access(d->k) &&
+	       !is_claimed(opcode(d->p, insn_of(d->p, d->k), &rep)) &&
+	       (!is_access(d->o) || insn_at(d->p, d->o->rip) < 0);
 }
 
 /* An access that wraps at 4 GiB in a segment of 4 GiB may fault or not. */

@@ -458,6 +458,20 @@ static void inject(struct run_state *s)
 	}
 }
 
+/* The instruction at RIP. Where linear is not physical: as in read_frame() */
+static void read_insn(struct run_state *s)
+{
+	struct minivmm_sregs sregs;
+	struct minivmm_regs regs;
+	u64 at;
+
+	check(ioctl(s->dev->fd, MINIVMM_GET_REGS, &regs), "GET_REGS");
+	check(ioctl(s->dev->fd, MINIVMM_GET_SREGS, &sregs), "GET_SREGS");
+	at = sregs.cs.base + regs.rip;
+	if (at <= RAM_SIZE - sizeof(s->rec->insn))
+		memcpy(s->rec->insn, s->dev->mem + at, sizeof(s->rec->insn));
+}
+
 static u8 internal_error(struct run_state *s)
 {
 	struct minivmm_run *run = s->dev->run;
@@ -465,10 +479,7 @@ static u8 internal_error(struct run_state *s)
 	s->rec->detail = run->internal.suberror;
 	switch (run->internal.suberror) {
 	case MINIVMM_INTERNAL_ERROR_EMULATION:
-		if (run->emulation_failure.ndata &&
-		    (run->emulation_failure.flags & 1))
-			memcpy(s->rec->insn, run->emulation_failure.insn_bytes,
-			       15);
+		read_insn(s);
 		return STOP_EMULATION;
 	case MINIVMM_INTERNAL_ERROR_DELIVERY_EV:
 		return STOP_DELIVERY;
