@@ -321,6 +321,15 @@ static bool not_claimed(const struct difference *d)
 	       (!is_access(d->o) || insn_at(d->p, d->o->rip) < 0);
 }
 
+/* What a memory operand can raise at an instruction of the program */
+static bool is_memory_fault(const struct program *p, const struct event *ev,
+			    int insn)
+{
+	return is_exception(ev) && insn_at(p, ev->addr) == insn &&
+	       (ev->size == GP_VECTOR || ev->size == SS_VECTOR ||
+		ev->size == PF_VECTOR || ev->size == DF_VECTOR);
+}
+
 /* An access that wraps at 4 GiB in a segment of 4 GiB may fault or not. */
 static bool wraps(const struct difference *d)
 {
@@ -328,7 +337,8 @@ static bool wraps(const struct difference *d)
 	    d->k->addr + d->k->size != 1ULL << 32 ||
 	    (d->k->type != EV_READ && d->k->type != EV_WRITE))
 		return false;
-	return d->o ? is_exception(d->o) : d->ours->stop != STOP_END;
+	return d->o ? is_memory_fault(d->p, d->o, insn_of(d->p, d->k)) :
+		      d->ours->stop != STOP_END;
 }
 
 /*
@@ -356,16 +366,15 @@ static bool first_operand_read(const struct difference *d)
 	bool rep;
 	int insn, op;
 
-	if (!is_access(d->k) || is_access(d->o))
+	if (!is_access(d->k))
 		return false;
 	insn = insn_at(d->p, d->k->rip);
 	op = opcode(d->p, insn, &rep);
 	if (d->k->type == EV_READ ? op < 0xa4 || op > 0xa7 :
 	    d->k->type != EV_IN || (op != 0x6c && op != 0x6d))
 		return false;
-	if (!is_exception(d->o))
-		return d->ours->stop != STOP_END;
-	return insn_at(d->p, d->o->addr) == insn && d->o->size != UD_VECTOR;
+	return d->o ? is_memory_fault(d->p, d->o, insn) :
+		      d->ours->stop != STOP_END;
 }
 
 /* The instruction at RIP is not what wants the device: the event does. */
