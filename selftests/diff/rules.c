@@ -472,6 +472,17 @@ static bool drop_event(struct program *p, const struct event *ev)
 	return ev && drop_around(p, ev->rip, false);
 }
 
+/* It is in code that is not the program: what leads there goes, sooner or later. */
+static bool drop_last(struct program *p)
+{
+	int i;
+
+	for (i = p->nr - 1; i >= 0; i--)
+		if (drop_insn(p, i))
+			return true;
+	return false;
+}
+
 bool drop_cause(const struct difference *d, const struct rule *rule,
 		struct program *p)
 {
@@ -486,5 +497,5 @@ bool drop_cause(const struct difference *d, const struct rule *rule,
 	return drop_event(p, d->o) || drop_event(p, d->k) ||
 	       drop_event(p, d->before) ||
 	       drop_around(p, d->ours->regs.rip, true) ||
-	       drop_around(p, d->kvm->regs.rip, true);
+	       drop_around(p, d->kvm->regs.rip, true) || drop_last(p);
 }
