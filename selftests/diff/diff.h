@@ -5,7 +5,9 @@
  *	gen.c		makes a program from a number
  *	machine.c	the machine it starts in: memory, tables, registers
  *	run.c		runs it on a device and writes down all that is seen
- *	compare.c	two such records: equal, explained, or a difference
+ *	compare.c	two such records: equal, or what differs first
+ *	rules.c		the differences that are explained
+ *	show.c		shows a program and what it did
  *	diff_exec.c	the loop around them
  *
  * A program and its inputs follow from mode and seed alone, so a difference
@@ -15,7 +17,9 @@
 #define SELFTESTS_DIFF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <linux/minivmm.h>
 #include <linux/types.h>
 
@@ -82,6 +86,7 @@ enum {
 	SEL_GATE = 0xb0, SEL_EXEC = 0xc0, SEL_UCODE16 = 0xcb, SEL_ODD = 0xd0,
 };
 
+#define NR_GPRS		16
 #define MAX_INSNS	24
 #define MAX_CODE	320
 
@@ -96,6 +101,7 @@ enum inject { INJECT_NONE, INJECT_NMI, INJECT_WINDOW, INJECT_LATE };
  * @regs: in the order of the encoding; RSP is among them
  * @inject: what comes from outside
  * @inject_at: before which exit
+ * @changes: how often the cause of an explained difference was taken out of it
  */
 struct program {
 	u64 seed;
@@ -111,6 +117,7 @@ struct program {
 	u64 cr0, cr4, efer;		/* on top of what the mode needs */
 	enum inject inject;
 	u8 inject_at;
+	u8 changes;
 };
 
 static inline u64 next_random(u64 *state)
@@ -150,7 +157,15 @@ struct event {
 	u64 addr;	/* port, GPA, or the RIP that was pushed */
 	u64 data;	/* or the RFLAGS that were pushed */
 	u64 cr2;
+	u64 gpr[NR_GPRS];	/* of an exception */
+	/* Of an access; not compared: in its midst each may have them as it likes */
+	u64 rip, rflags;
 };
+
+static inline bool same_event(const struct event *a, const struct event *b)
+{
+	return !memcmp(a, b, offsetof(struct event, rip));
+}
 
 enum stop {
 	STOP_HLT = 1, STOP_END, STOP_SHUTDOWN, STOP_EMULATION, STOP_DELIVERY,
@@ -166,7 +181,7 @@ extern const char * const stop_names[];
 struct record {
 	u8 stop;
 	u8 nr;
-	u8 insn[15];	/* of STOP_EMULATION, if known */
+	u8 insn[15];	/* of STOP_EMULATION */
 	u32 detail;
 	struct minivmm_regs regs;
 	struct minivmm_sregs sregs;
@@ -175,7 +190,7 @@ struct record {
 	u64 xcr0;
 	u64 msrs[NR_MSRS];
 	u64 page_hash[NR_PAGES];	/* 0: unchanged */
-	struct event ev[MAX_EVENTS];
+	struct event ev[MAX_EVENTS];	/* the first @nr */
 };
 
 extern const u32 compared_msrs[NR_MSRS];
@@ -192,12 +207,58 @@ __attribute__((noreturn, format(printf, 1, 2)))
 void die(const char *fmt, ...);
 
 /**
- * compare - NULL if the records agree; else what differs first
- *
- * @why: set to the reason, if the difference is one we know and explain
+ * struct difference - of two records of one program
+ * @k: the first event that is not the same, KVM's; NULL: it has no more
+ * @o: ours
+ * @before: the last one that is the same, ours; NULL: none
+ * @what: in words
  */
-const char *compare(const struct program *p, const struct record *kvm,
-		    const struct record *ours, const char **why);
+struct difference {
+	const struct program *p;
+	const struct record *kvm, *ours;
+	const struct event *k, *o, *before;
+	const char *what;
+};
+
+/* How to take the cause of a difference out of a program */
+enum remedy {
+	DROP_INSN, DROP_INJECTION,
+	NO_REST,	/* all else has been compared */
+};
+
+/**
+ * struct rule - a kind of difference that is explained
+ * @why: in words, with the section of the SDM
+ */
+struct rule {
+	const char *why;
+	bool (*explains)(const struct difference *d);
+	enum remedy remedy;
+};
+
+#define NR_RULES	10
+
+extern const struct rule rules[NR_RULES];
+
+extern const char * const reg_names[NR_GPRS + 2];
+
+/* What differs first, in words; NULL: nothing. */
+const char *first_difference(const struct record *kvm,
+			     const struct record *ours);
+/* False if they agree. */
+bool compare(const struct program *p, const struct record *kvm,
+	     const struct record *ours, struct difference *d);
+const struct rule *explain(const struct difference *d);
+bool same_segment(const struct minivmm_segment *a,
+		  const struct minivmm_segment *b);
+
+/* Makes a NOP of an instruction. False if it is one, or there is none. */
+bool drop_insn(struct program *p, int nr);
+bool is_dropped(const struct program *p, int nr);
+/* @p is @d->p without the cause of the difference. False if that is not known. */
+bool drop_cause(const struct difference *d, const struct rule *rule,
+		struct program *p);
+
 void print_program(const struct program *p);
 void print_records(const struct record *kvm, const struct record *ours);
 

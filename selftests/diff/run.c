@@ -29,7 +29,7 @@ struct device {
 	struct minivmm_run *run;
 	u32 run_size;
 	u8 *mem, *rom;
-	bool fresh;			/* its memory has not been set up */
+	const u8 *image;		/* what is in its memory */
 };
 
 const u32 compared_msrs[NR_MSRS] = {
@@ -121,7 +121,6 @@ struct device *device_open(const char *path, struct minivmm_cpuid2 *cpuid)
 			      "run page's size");
 	dev->run = map(dev->run_size, dev->fd);
 	check(ioctl(dev->fd, MINIVMM_SET_CPUID2, cpuid), "SET_CPUID2");
-	dev->fresh = true;
 	return dev;
 }
 
@@ -138,16 +137,15 @@ void device_close(struct device *dev)
 
 /* ---- the first state ---------------------------------------------------- */
 
+/* Of the program before, record_end() has left no trace. */
 static void reset_memory(struct device *dev, const struct program *p)
 {
 	const u8 *image = machine_memory(p);
-	u32 i;
 
-	for (i = 0; i < RAM_SIZE; i += PAGE_SIZE)
-		if (dev->fresh || memcmp(dev->mem + i, image + i, PAGE_SIZE))
-			memcpy(dev->mem + i, image + i, PAGE_SIZE);
+	if (dev->image != image)
+		memcpy(dev->mem, image, RAM_SIZE);
 	memcpy(dev->mem + p->org, p->code, p->len);
-	dev->fresh = false;
+	dev->image = image;
 }
 
 struct msr_set {
@@ -206,6 +204,7 @@ static struct event *add_event(struct run_state *s, u8 type, u8 size, u64 addr,
 			       u64 data)
 {
 	struct record *rec = s->rec;
+	struct minivmm_regs regs;
 	struct event *ev;
 
 	if (rec->nr == MAX_EVENTS) {
@@ -218,6 +217,11 @@ static struct event *add_event(struct run_state *s, u8 type, u8 size, u64 addr,
 		.if_flag = s->dev->run->if_flag,
 		.ready = s->dev->run->ready_for_interrupt_injection,
 	};
+	if (type != EV_EXCEPTION) {
+		check(ioctl(s->dev->fd, MINIVMM_GET_REGS, &regs), "GET_REGS");
+		ev->rip = regs.rip;
+		ev->rflags = regs.rflags;
+	}
 	return ev;
 }
 
@@ -351,6 +355,7 @@ static void exception(struct run_state *s, u8 vector)
 		return;
 	ev->error = f.has_error ? f.word[0] : 0;
 	ev->cr2 = vector == PF_VECTOR ? f.cr2 : 0;
+	memcpy(ev->gpr, &f.regs, sizeof(ev->gpr));
 	if (!in_program(p, rip)) {
 		s->rec->stop = STOP_LOST;
 		return;
@@ -453,6 +458,20 @@ static void inject(struct run_state *s)
 	}
 }
 
+/* The instruction at RIP. Where linear is not physical: as in read_frame() */
+static void read_insn(struct run_state *s)
+{
+	struct minivmm_sregs sregs;
+	struct minivmm_regs regs;
+	u64 at;
+
+	check(ioctl(s->dev->fd, MINIVMM_GET_REGS, &regs), "GET_REGS");
+	check(ioctl(s->dev->fd, MINIVMM_GET_SREGS, &sregs), "GET_SREGS");
+	at = sregs.cs.base + regs.rip;
+	if (at <= RAM_SIZE - sizeof(s->rec->insn))
+		memcpy(s->rec->insn, s->dev->mem + at, sizeof(s->rec->insn));
+}
+
 static u8 internal_error(struct run_state *s)
 {
 	struct minivmm_run *run = s->dev->run;
@@ -460,10 +479,7 @@ static u8 internal_error(struct run_state *s)
 	s->rec->detail = run->internal.suberror;
 	switch (run->internal.suberror) {
 	case MINIVMM_INTERNAL_ERROR_EMULATION:
-		if (run->emulation_failure.ndata &&
-		    (run->emulation_failure.flags & 1))
-			memcpy(s->rec->insn, run->emulation_failure.insn_bytes,
-			       15);
+		read_insn(s);
 		return STOP_EMULATION;
 	case MINIVMM_INTERNAL_ERROR_DELIVERY_EV:
 		return STOP_DELIVERY;
@@ -519,14 +535,21 @@ static void arm(u32 us)
 
 /* ---- the end ------------------------------------------------------------- */
 
-/* An exit that was not answered: its instruction ends, the rest is dropped. */
+/*
+ * An exit that was not answered: its instruction ends, a repeated one with the
+ * next iteration.
+ */
 static void finish_pending(struct device *dev)
 {
-	int tries = 0;
+	struct minivmm_regs regs;
+	int tries;
 
 	dev->run->immediate_exit = 1;
-	while (!ioctl(dev->fd, MINIVMM_RUN, 0) && tries < 4096)
-		tries++;
+	for (tries = 0; tries < 64 && !ioctl(dev->fd, MINIVMM_RUN, 0); tries++) {
+		check(ioctl(dev->fd, MINIVMM_GET_REGS, &regs), "GET_REGS");
+		regs.rcx = 1;
+		check(ioctl(dev->fd, MINIVMM_SET_REGS, &regs), "SET_REGS");
+	}
 	dev->run->immediate_exit = 0;
 }
 
@@ -541,6 +564,18 @@ static u64 hash_page(const u8 *page)
 		hash ^= hash >> 29;
 	}
 	return hash | 1;
+}
+
+/* 0: it is as it was. */
+static u64 restore_page(u8 *page, const u8 *image)
+{
+	u64 hash;
+
+	if (!memcmp(page, image, PAGE_SIZE))
+		return 0;
+	hash = hash_page(page);
+	memcpy(page, image, PAGE_SIZE);
+	return hash;
 }
 
 static void record_end(struct device *dev, const struct program *p,
@@ -565,9 +600,8 @@ static void record_end(struct device *dev, const struct program *p,
 	for (i = 0; i < NR_MSRS; i++)
 		rec->msrs[i] = set.entries[i].data;
 	for (i = 0; i < NR_PAGES; i++)
-		if (memcmp(dev->mem + i * PAGE_SIZE, image + i * PAGE_SIZE,
-			   PAGE_SIZE))
-			rec->page_hash[i] = hash_page(dev->mem + i * PAGE_SIZE);
+		rec->page_hash[i] = restore_page(dev->mem + i * PAGE_SIZE,
+						 image + i * PAGE_SIZE);
 }
 
 /* Runs a program from its first state to its end. */
@@ -577,7 +611,7 @@ void device_run(struct device *dev, const struct program *p,
 	struct run_state s = { .dev = dev, .p = p, .rec = rec };
 
 	current = p;
-	memset(rec, 0, sizeof(*rec));
+	memset(rec, 0, offsetof(struct record, ev));
 	reset_memory(dev, p);
 	reset_vcpu(dev, p);
 	spun = 0;
@@ -597,6 +631,6 @@ void device_run(struct device *dev, const struct program *p,
 	arm(0);
 	running = NULL;
 	dev->run->immediate_exit = 0;
-	record_end(dev, p, rec);
 	finish_pending(dev);
+	record_end(dev, p, rec);
 }
