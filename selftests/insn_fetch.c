@@ -34,9 +34,13 @@
 
 #define RIGHTS		(PTE_P | PTE_RW)
 
-static const u8 store4[] = { 0x89, 0x07, 0xc3 };	/* mov %eax,(%rdi); ret */
-static const u8 store2[] = { 0x66, 0x89, 0x07, 0xc3 };	/* mov %ax,(%rdi); ret */
-static const u8 store1[] = { 0x88, 0x07, 0xc3 };	/* mov %al,(%rdi); ret */
+/*
+ * All as long as each other, with a prefix that does nothing: what is changed
+ * while the client has the store, goes on with the other one's RET.
+ */
+static const u8 store4[] = { 0x3e, 0x89, 0x07, 0xc3 };	/* mov %eax,%ds:(%rdi) */
+static const u8 store2[] = { 0x66, 0x89, 0x07, 0xc3 };	/* mov %ax,(%rdi) */
+static const u8 store1[] = { 0x3e, 0x88, 0x07, 0xc3 };	/* mov %al,%ds:(%rdi) */
 
 guest_code64(store_loop,
 	     "movl $0xd0000000, %edi\n"
