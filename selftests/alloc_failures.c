@@ -896,7 +896,7 @@ TEST(pre_fault_memory)
 {
 	const struct call call = {
 		.call = prefault, .undo = new_toucher, .failures = 3,
-		.goes_on = true, .efault = true,
+		.efault = true,
 	};
 
 	new_toucher();
@@ -923,7 +923,7 @@ TEST(run)
 	const struct call call = {
 		.call = run, .undo = touched_once,
 		.unchanged = touched_at_most_once, .failures = 4,
-		.goes_on = true, .efault = true,
+		.efault = true,
 	};
 
 	new_toucher();

@@ -102,7 +102,7 @@ TEST(load_back_end)
 {
 	const struct call call = {
 		.call = load_back_end, .undo = unload_back_end, .failures = 6,
-		.rounds = 2,
+		.rounds = 2, .slow = true,
 	};
 
 	fail_alloc_open();
@@ -114,7 +114,7 @@ TEST(load_core)
 {
 	const struct call call = {
 		.call = load_core, .undo = unload_core, .failures = 2,
-		.rounds = 2,
+		.rounds = 2, .slow = true,
 	};
 
 	fail_alloc_open();

@@ -16,8 +16,7 @@
  * @failures: of so many allocations at least each must make it fail; others may
  *	have something to fall back on
  * @rounds: how often to do it all for what may be lost; 0: 8
- * @goes_on: what was done before it failed stays done: it is called again each
- *	time, until all is
+ * @slow: it is not called again after each failure, only after all of them
  * @efault: it may fail with EFAULT as well: the host had no page for the client
  */
 struct call {
@@ -26,7 +25,7 @@ struct call {
 	void (*unchanged)(void);
 	int failures;
 	int rounds;
-	bool goes_on;
+	bool slow;
 	bool efault;
 };
 
