@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No memory while the modules are loaded: they are not, and nothing is left of
- * them.
+ * Loading the modules: without memory they are not loaded, and nothing is left
+ * of them.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -102,9 +102,10 @@ TEST(load_back_end)
 {
 	const struct call call = {
 		.call = load_back_end, .undo = unload_back_end, .failures = 6,
-		.rounds = 3,
+		.rounds = 2, .slow = true,
 	};
 
+	fail_alloc_open();
 	unload_back_end();
 	sweep_loading(&call, reload_back_end);
 }
@@ -113,10 +114,24 @@ TEST(load_core)
 {
 	const struct call call = {
 		.call = load_core, .undo = unload_core, .failures = 2,
-		.rounds = 3,
+		.rounds = 2, .slow = true,
 	};
 
+	fail_alloc_open();
 	unload_back_end();
 	unload_core();
 	sweep_loading(&call, reload_both);
+}
+
+/* Another device takes the minor number that it had. */
+TEST(back_end_comes_back)
+{
+	fail_alloc_open();
+	fail_alloc_close();
+	unload_back_end();
+	unload("fail_alloc");
+	fail_alloc_open();
+	fail_alloc_close();
+	ASSERT_OK(load_back_end());
+	ASSERT_OK(open(dev_path(), O_RDWR | O_CLOEXEC));
 }

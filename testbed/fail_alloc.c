@@ -7,10 +7,10 @@
  * made by it or by what it calls, it can be made to return NULL at once. Modules
  * under test know nothing of it.
  *
- * /dev/fail_alloc is for one process at a time, and the probes are there while
- * it is open. Write n: of the allocations that this thread makes from now on,
- * the n-th fails, "n+" those after it too. Read: how many there were, and where
- * in minivmm the first that failed was, or "-"; they are not counted any more.
+ * /dev/fail_alloc is for one process at a time. Write n: of the allocations that
+ * this thread makes from now on, the n-th fails, "n+" those after it too. Read:
+ * how many there were, and where in minivmm the first that failed was, or "-";
+ * they are not counted any more.
  *
  * Exempt is what runs in interrupts that come meanwhile.
  */
@@ -133,11 +133,10 @@ static void remove_probes(void)
 			unregister_kprobe(&probes[i]);
 }
 
-static int place_probes(void)
+static int __init place_probes(void)
 {
 	int i, ret;
 
-	memset(probes, 0, sizeof(probes));
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
 		probes[i].symbol_name = allocators[i];
 		probes[i].pre_handler = at_entry;
@@ -158,20 +157,12 @@ static int place_probes(void)
 
 static int fail_alloc_open(struct inode *inode, struct file *file)
 {
-	int ret;
-
-	if (test_and_set_bit(0, &in_use))
-		return -EBUSY;
-	ret = place_probes();
-	if (ret)
-		clear_bit(0, &in_use);
-	return ret;
+	return test_and_set_bit(0, &in_use) ? -EBUSY : 0;
 }
 
 static int fail_alloc_release(struct inode *inode, struct file *file)
 {
 	WRITE_ONCE(victim, NULL);
-	remove_probes();
 	clear_bit(0, &in_use);
 	return 0;
 }
@@ -228,7 +219,28 @@ static struct miscdevice fail_alloc_dev = {
 	.fops = &fail_alloc_fops,
 	.mode = 0600,
 };
-module_misc_device(fail_alloc_dev);
+
+/* A probe costs the kernel a walk over all its functions, so they stay. */
+static int __init fail_alloc_init(void)
+{
+	int ret = place_probes();
+
+	if (ret)
+		return ret;
+	ret = misc_register(&fail_alloc_dev);
+	if (ret)
+		remove_probes();
+	return ret;
+}
+
+static void __exit fail_alloc_exit(void)
+{
+	misc_deregister(&fail_alloc_dev);
+	remove_probes();
+}
+
+module_init(fail_alloc_init);
+module_exit(fail_alloc_exit);
 
 MODULE_DESCRIPTION("Lets allocations that minivmm makes fail, for its tests");
 MODULE_LICENSE("GPL");

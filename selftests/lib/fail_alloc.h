@@ -16,6 +16,7 @@
  * @failures: of so many allocations at least each must make it fail; others may
  *	have something to fall back on
  * @rounds: how often to do it all for what may be lost; 0: 8
+ * @slow: it is not called again after each failure, only after all of them
  * @efault: it may fail with EFAULT as well: the host had no page for the client
  */
 struct call {
@@ -24,6 +25,7 @@ struct call {
 	void (*unchanged)(void);
 	int failures;
 	int rounds;
+	bool slow;
 	bool efault;
 };
 
@@ -38,8 +40,11 @@ void fail_every_allocation(const struct call *call);
 
 /* The parts of it, for calls that are made in a process of their own */
 
-/** fail_alloc_open - or skip the test */
+/** fail_alloc_open - if it is not yet, or skip the test; children share it */
 void fail_alloc_open(void);
+
+/** fail_alloc_close - its module can be unloaded */
+void fail_alloc_close(void);
 
 /** fail_alloc_arm - from here on the @n-th fails, and with @all those after it */
 void fail_alloc_arm(int n, bool all);
