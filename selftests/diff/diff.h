@@ -160,6 +160,7 @@ struct event {
 	u64 gpr[NR_GPRS];	/* of an exception */
 	/* Of an access; not compared: in its midst each may have them as it likes */
 	u64 rip, rflags;
+	u8 insn[15];		/* of #UD; the program may have changed itself */
 };
 
 static inline bool same_event(const struct event *a, const struct event *b)

@@ -311,7 +311,7 @@ static bool not_claimed(const struct difference *d)
 			kvm_stays_at(d, d->ours->regs.rip));
 	if (is_exception(d->o) && d->o->size == UD_VECTOR) {
 		insn = insn_at(d->p, d->o->addr);
-		return !is_claimed(opcode(d->p, insn, &rep)) &&
+		return !is_claimed(opcode_of(d->o->insn, 14, bits, &rep)) &&
 		       (is_access(d->k) ? insn_of(d->p, d->k) == insn :
 			kvm_stays_at(d, d->o->addr));
 	}

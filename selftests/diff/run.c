@@ -356,6 +356,8 @@ static void exception(struct run_state *s, u8 vector)
 	ev->error = f.has_error ? f.word[0] : 0;
 	ev->cr2 = vector == PF_VECTOR ? f.cr2 : 0;
 	memcpy(ev->gpr, &f.regs, sizeof(ev->gpr));
+	if (vector == UD_VECTOR && in_program(p, rip))
+		memcpy(ev->insn, s->dev->mem + rip, sizeof(ev->insn));
 	if (!in_program(p, rip)) {
 		s->rec->stop = STOP_LOST;
 		return;

@@ -66,6 +66,8 @@ static void print_two_events(const struct event *kvm, const struct event *ours)
 
 	print_event("kvm", kvm);
 	print_event("minivmm", ours);
+	if (kvm->type != EV_EXCEPTION || ours->type != EV_EXCEPTION)
+		return;
 	for (i = 0; i < NR_GPRS; i++)
 		print_two(reg_names[i], kvm->gpr[i], ours->gpr[i]);
 }
