@@ -225,7 +225,8 @@ static bool rep_interrupted(const struct difference *d)
 		return rep_string_at(d->p, d->o->rip) && d->before &&
 		       (is_exception(d->k) ? d->k->addr == d->o->rip :
 			d->k && d->k->type == d->before->type);
-	return is_interrupt(d->o) && rep_string_at(d->p, d->o->addr);
+	return is_exception(d->o) && rep_string_at(d->p, d->o->addr) &&
+	       (is_interrupt(d->o) || d->o->size == DF_VECTOR);
 }
 
 /*

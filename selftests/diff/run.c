@@ -254,11 +254,20 @@ static u32 boundary_after(const struct program *p, u64 offset)
 	return p->len;
 }
 
-static u32 frame_word(const struct program *p)
+/*
+ * A program can leave IA-32e mode. The 64-bit gates are then read as two each of
+ * 32 bits: stub N is that of vector 2 * N, and odd vectors end in a double fault.
+ */
+static bool left_ia32e(const struct program *p, u64 efer)
+{
+	return p->mode >= COMPAT32 && !(efer & EFER_LMA);
+}
+
+static u32 frame_word(const struct program *p, u64 efer)
 {
 	if (p->mode == REAL16)
 		return 2;
-	return p->mode >= COMPAT32 ? 8 : 4;
+	return p->mode >= COMPAT32 && !left_ia32e(p, efer) ? 8 : 4;
 }
 
 static bool in_program(const struct program *p, u64 rip)
@@ -285,6 +294,7 @@ struct frame {
 	u64 word[4];
 	u8 *at[4];
 	bool has_error;
+	bool no_return;		/* from a handler that is none of this mode */
 };
 
 /*
@@ -300,7 +310,8 @@ static bool read_frame(struct run_state *s, struct frame *f)
 	check(ioctl(s->dev->fd, MINIVMM_GET_REGS, &f->regs), "GET_REGS");
 	check(ioctl(s->dev->fd, MINIVMM_GET_SREGS, &sregs), "GET_SREGS");
 	f->cr2 = sregs.cr2;
-	f->size = frame_word(s->p);
+	f->size = frame_word(s->p, sregs.efer);
+	f->no_return = left_ia32e(s->p, sregs.efer);
 	if (f->size < 8)
 		mask = f->size == 2 || !sregs.ss.db ? 0xffff : 0xffffffff;
 	for (i = 0; i < 4; i++) {
@@ -347,6 +358,8 @@ static void exception(struct run_state *s, u8 vector)
 		s->rec->stop = STOP_LOST;
 		return;
 	}
+	if (f.no_return)
+		vector *= 2;
 	rip = f.word[f.has_error];
 	if (is_trap(p, vector, rip))
 		forget_rf(&f);
@@ -358,7 +371,7 @@ static void exception(struct run_state *s, u8 vector)
 	memcpy(ev->gpr, &f.regs, sizeof(ev->gpr));
 	if (vector == UD_VECTOR && in_program(p, rip))
 		memcpy(ev->insn, s->dev->mem + rip, sizeof(ev->insn));
-	if (!in_program(p, rip)) {
+	if (f.no_return || !in_program(p, rip)) {
 		s->rec->stop = STOP_LOST;
 		return;
 	}
