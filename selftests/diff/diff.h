@@ -237,7 +237,7 @@ struct rule {
 	enum remedy remedy;
 };
 
-#define NR_RULES	10
+#define NR_RULES	11
 
 extern const struct rule rules[NR_RULES];
 

@@ -130,6 +130,13 @@ static bool is_step(const struct event *ev)
 	       (ev->data & RFLAGS_TF);
 }
 
+/* In real mode the program may have exchanged the vector of #DB for another. */
+static bool is_step_of(const struct program *p, const struct event *ev)
+{
+	return is_step(ev) || (p->mode == REAL16 && is_exception(ev) &&
+			       (ev->data & RFLAGS_TF));
+}
+
 /* The last thing both did was to ask for a write or an OUTS, with TF set. */
 static bool asked_stepping(const struct difference *d)
 {
@@ -141,6 +148,12 @@ static bool asked_stepping(const struct difference *d)
 		return false;
 	op = opcode(d->p, insn_of(d->p, ev), &rep);
 	return op >= 0 && (ev->type == EV_WRITE || is_string(op));
+}
+
+/* Where the instruction ends that made the last access of both */
+static u64 after_access(const struct difference *d)
+{
+	return end_of(d->p, insn_of(d->p, d->before));
 }
 
 /* It is said only of the last access of the two that may wait. */
@@ -174,10 +187,13 @@ static bool lost_step(const struct difference *d)
 	/* the #DB has been taken, but its handler's first instruction faults */
 	if (is_exception(d->o) && d->o->addr == STUBS_GPA + 4 * DB_VECTOR)
 		return asked;
-	if (!is_step(d->o))
+	if (asked && is_step_of(d->p, d->o) && d->o->addr == after_access(d))
+		return true;
+	if (!is_exception(d->o) || !string_at(d->p, d->o->addr))
 		return false;
-	return string_at(d->p, d->o->addr) ||
-	       (asked && d->o->addr == end_of(d->p, insn_of(d->p, d->before)));
+	return is_step(d->o) ||
+	       (is_step_of(d->p, d->o) && is_access(d->before) &&
+		insn_of(d->p, d->before) == insn_at(d->p, d->o->addr));
 }
 
 /*
@@ -384,6 +400,39 @@ static bool emulates_delivery(const struct difference *d)
 	return !d->o && d->ours->stop == STOP_DELIVERY;
 }
 
+/*
+ * A repeated string instruction that writes over itself: how many iterations are
+ * done before the CPU looks at the new bytes depends on where it is interrupted,
+ * by an EPT violation, say.
+ */
+static bool rep_overwrites_itself(const struct difference *d)
+{
+	/* of the exception, perhaps, that the new bytes are good for */
+	bool raised = is_exception(d->k) && is_exception(d->o) &&
+		      d->k->addr == d->o->addr && d->k->size == d->o->size;
+	u64 k_rdi = raised ? d->k->gpr[5] : d->kvm->regs.rdi;
+	u64 o_rdi = raised ? d->o->gpr[5] : d->ours->regs.rdi;
+	u64 done = raised ? d->o->gpr[2] - d->k->gpr[2] :
+			    d->ours->regs.rcx - d->kvm->regs.rcx;
+	u64 moved = k_rdi - o_rdi, at;
+	int i, op;
+	bool rep;
+
+	if (!raised && (d->k || d->o))
+		return false;
+	if (!done || (moved != done && moved != 2 * done && moved != 4 * done &&
+		      moved != 8 * done))
+		return false;
+	for (i = 0; i < d->p->nr; i++) {
+		op = opcode(d->p, i, &rep);
+		at = d->p->org + d->p->start[i];
+		if (rep && is_string(op) && op != 0xa6 && op != 0xa7 &&
+		    k_rdi > at && o_rdi > at)
+			return true;
+	}
+	return false;
+}
+
 const struct rule rules[NR_RULES] = {
 	{ "KVM loses the single-step trap of an MMIO write (SDM 3, 18.3.1.4)",
 	  lost_step, DROP_INSN },
@@ -405,6 +454,8 @@ const struct rule rules[NR_RULES] = {
 	  first_operand_read, DROP_INSN },
 	{ "KVM emulates while an event is delivered (SDM 3, 28.2.4)",
 	  emulates_delivery, DROP_INSN },
+	{ "a repeated instruction overwrites itself (SDM 3, 9.1.3)",
+	  rep_overwrites_itself, DROP_INSN },
 };
 
 /* NULL: we cannot explain it. */
