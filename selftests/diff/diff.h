@@ -237,7 +237,7 @@ struct rule {
 	enum remedy remedy;
 };
 
-#define NR_RULES	11
+#define NR_RULES	14
 
 extern const struct rule rules[NR_RULES];
 

@@ -115,6 +115,12 @@ void print_records(const struct record *kvm, const struct record *ours)
 	}
 	printf("#   ended: kvm %s %x, minivmm %s %x\n", stop_names[kvm->stop],
 	       kvm->detail, stop_names[ours->stop], ours->detail);
+	if (ours->stop == STOP_EMULATION) {
+		printf("#   minivmm did not emulate");
+		for (i = 0; i < 14; i++)
+			printf(" %02x", ours->insn[i]);
+		printf("\n");
+	}
 	for (i = 0; i < NR_GPRS + 2; i++)
 		print_two(reg_names[i], x[i], y[i]);
 	for (i = 0; i < 8; i++)
