@@ -237,7 +237,7 @@ struct rule {
 	enum remedy remedy;
 };
 
-#define NR_RULES	14
+#define NR_RULES	15
 
 extern const struct rule rules[NR_RULES];
 

@@ -469,6 +469,16 @@ static bool unwatched(const struct difference *d)
 	       insn_at(d->p, d->before->rip) == insn_at(d->p, d->o->addr);
 }
 
+/* Bits of IA32_MISC_ENABLE and IA32_MCG_STATUS that are not there: see abi.md. */
+static bool wrmsr_refused(const struct difference *d)
+{
+	bool rep;
+
+	return is_exception(d->o) && d->o->size == GP_VECTOR &&
+	       opcode(d->p, insn_at(d->p, d->o->addr), &rep) == 0x0f30 &&
+	       ((u32)d->o->gpr[2] == 0x1a0 || (u32)d->o->gpr[2] == 0x17a);
+}
+
 const struct rule rules[NR_RULES] = {
 	{ "KVM loses the single-step trap of an MMIO write (SDM 3, 18.3.1.4)",
 	  lost_step, DROP_INSN },
@@ -494,6 +504,8 @@ const struct rule rules[NR_RULES] = {
 	  unaligned, DROP_INSN },
 	{ "data breakpoints of an emulated access do not fire (SDM 3, 18.2.4)",
 	  unwatched, DROP_INSN },
+	{ "KVM ignores reserved bits of these MSRs (SDM 2, WRMSR)",
+	  wrmsr_refused, DROP_INSN },
 	{ "KVM is past an OUT to port 0x7e (abi.md)",
 	  out_7e, DROP_INSN },
 	{ "a repeated instruction overwrites itself (SDM 3, 9.1.3)",
