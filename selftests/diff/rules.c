@@ -187,7 +187,9 @@ static bool lost_step(const struct difference *d)
 	/* the #DB has been taken, but its handler's first instruction faults */
 	if (is_exception(d->o) && d->o->addr == STUBS_GPA + 4 * DB_VECTOR)
 		return asked;
-	if (asked && is_step_of(d->p, d->o) && d->o->addr == after_access(d))
+	/* RIP is past a write already; in code of another size that is all we know. */
+	if (asked && is_step_of(d->p, d->o) &&
+	    (d->o->addr == after_access(d) || d->o->addr == d->before->rip))
 		return true;
 	if (!is_exception(d->o) || !string_at(d->p, d->o->addr))
 		return false;
